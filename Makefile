@@ -1,0 +1,65 @@
+# Everything that CI runs and a contributor needs. `make test` is what .ci/run calls.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+bin := .venv/bin
+installed := .venv/.installed
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: help env browser demo test test-long accuracy bench docs format lint types clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+env: $(installed) ## .venv with this package, TensorFlow for CPU and the tools of the tests
+
+$(installed): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 env"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(call debian,python3-venv)
+	test -x $(bin)/python || $(PYTHON) -m venv .venv
+	$(bin)/python -m pip install --quiet --upgrade pip
+	$(bin)/python -m pip install --quiet --editable '.[tensorflow,dev]'
+	@touch $@
+
+# Installs a Debian package where that is possible, else says what is missing.
+debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 \
+	  --no-install-recommends $(1) >/dev/null || echo "not installed: $(1) (as root: apt-get install $(1))"; }
+
+browser: # the tests that look at a page in a browser skip where there is none
+	@command -v chromium >/dev/null || $(call debian,chromium)
+
+demo: env ## train a faulty network and its repaired twin, audit both
+	$(bin)/python examples/demo.py
+
+test: lint types browser ## lint, types and every test but the long ones
+	$(bin)/python -m pytest -m 'not long' --numprocesses 2
+
+test-long: env browser ## the tests that take minutes
+	$(bin)/python -m pytest -m long
+
+accuracy: env ## measure the corpus of faulty and healthy runs
+	$(bin)/python -m tests.corpus.accuracy
+
+bench: env ## measure how long an audit takes
+	$(bin)/python -m tests.bench
+
+docs: env ## write the pages that are generated from the code
+	$(bin)/python docs/generate.py
+
+format: env ## put the code into the one layout
+	$(bin)/ruff check --fix --select I,F401 --quiet .
+	$(bin)/ruff format .
+
+lint: env ## ruff, and whether the layout is kept
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+
+types: env ## mypy, strict, on the package
+	$(bin)/mypy
+
+clean: ## what can be made again
+	rm -rf .venv .demo .corpus dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
