@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import click
 
 COMMAND = "clfaudit"
-SHORT_HELP = "Audit a classification run: root cause first, proven, with the fix."
+SHORT_HELP = "Audit a finished classification run, root cause first."
 AUTO = "MLFLOW_CLFAUDIT_AUTO"
 
 _logger = logging.getLogger(__name__)
