@@ -20,7 +20,6 @@ $(installed): pyproject.toml
 	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 env"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(call debian,python3-venv)
 	test -x $(bin)/python || $(PYTHON) -m venv .venv
-	$(bin)/python -m pip install --quiet --upgrade pip
 	$(bin)/python -m pip install --quiet --editable '.[tensorflow,dev]'
 	@touch $@
 

@@ -1,0 +1,65 @@
+"""Trains a network that can only answer 1.0 and its repaired twin, audits both, says where the reports lie.
+
+`make demo` runs this. The runs go to a store of their own, .demo/mlflow.db, and stay there to be looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+
+EXAMPLES = Path(__file__).parent
+STORE = EXAMPLES.parent / ".demo"
+TRACKING_URI = f"sqlite:///{STORE / 'mlflow.db'}"
+# Each script with the exit code that its audit should have: 1 where a finding is an error or worse.
+SCRIPTS = {"seed_002_softmax_on_one_unit.py": 1, "seed_002_fixed.py": 0}
+
+
+def train(script: str) -> str:
+    """Run a training script as its author would, and return the id of the run that it logged."""
+    started = time.time()
+    subprocess.run([sys.executable, EXAMPLES / script], cwd=STORE, check=True)
+    (run,) = mlflow.search_runs(
+        search_all_experiments=True,
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+        output_format="list",
+    )
+    print(f"{script} took {time.time() - started:.0f} s and is run {run.info.run_id}\n", flush=True)
+    return str(run.info.run_id)
+
+
+def audit(run_id: str) -> int:
+    """Audit a run from the command line and return the exit code."""
+    command = Path(sys.executable).with_name("mlflow-clfaudit")
+    return subprocess.run([command, run_id], cwd=STORE, check=False).returncode
+
+
+def main() -> int:
+    STORE.mkdir(exist_ok=True)
+    os.environ |= {"MLFLOW_TRACKING_URI": TRACKING_URI, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    reports = {}
+    as_expected = True
+    for script, expected in SCRIPTS.items():
+        print(f"--- training {script}", flush=True)
+        run_id = train(script)
+        exit_code = audit(run_id)
+        as_expected &= exit_code == expected
+        print(f"\nthe audit's exit code was {exit_code}, expected {expected}\n", flush=True)
+        reports[script] = mlflow.artifacts.download_artifacts(
+            run_id=run_id, artifact_path="clfaudit/report.html", dst_path=str(STORE / Path(script).stem)
+        )
+    print("--- the reports, to open in a browser")
+    for script, path in reports.items():
+        print(f"{script:34} {path}")
+    print(f"\nor on the runs themselves: .venv/bin/mlflow ui --backend-store-uri {TRACKING_URI}")
+    return 0 if as_expected else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
