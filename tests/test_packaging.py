@@ -24,7 +24,6 @@ LIBRARIES = {
     "mlflow": {
         "attach.py",
         "autolog.py",
-        "cli.py",
         "evaluator.py",
         "evidence/run.py",
         "fleet.py",

@@ -87,7 +87,7 @@ def test_help_through_mlflow(command: list[str]) -> None:
 def test_usage_errors_and_their_exit_code_come_through_mlflow() -> None:
     ran = run(str(SCRIPTS / "mlflow"), "clfaudit", "--no-such-option")
     assert ran.returncode == 2
-    assert "mlflow clfaudit --help" in ran.stderr
+    assert "Usage: mlflow clfaudit" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
