@@ -1,0 +1,109 @@
+"""The MLflow writer: a report becomes artifacts, metrics, a description and tags on its run. Nothing else writes MLflow."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlflow_clfaudit import __version__
+from mlflow_clfaudit.errors import NotWritable
+from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.types import AREAS, Report, Status
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+FOLDER = "clfaudit"
+NOTE = "mlflow.note.content"
+OPEN, CLOSE = "<!-- clfaudit -->", "<!-- /clfaudit -->"
+MAX_TAG = 5_000
+MAX_NOTE = 8_000
+
+
+def write(run: Run, report: Report) -> None:
+    """Attach the report: artifacts first, then everything else in one batch with the verdict, so that none is half there.
+
+    Raises:
+        NotWritable: the store refused; nothing says that the run was audited.
+    """
+    from mlflow import MlflowClient
+    from mlflow.entities import RunTag
+
+    from mlflow_clfaudit.report.html import to_html
+    from mlflow_clfaudit.report.json import to_json
+    from mlflow_clfaudit.report.text import description, to_markdown
+
+    client = MlflowClient(run.tracking_uri)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            files = {"report.json": to_json(report), "report.md": to_markdown(report), "report.html": to_html(report)}
+            for name, text in files.items():
+                (Path(folder) / name).write_text(text, encoding="utf-8")
+            client.log_artifacts(run.run_id, folder, FOLDER)
+        note = merged_note(client.get_run(run.run_id).data.tags.get(NOTE, ""), description(report))
+        written = [RunTag(key, value[:MAX_TAG]) for key, value in tags(report).items()] + [RunTag(NOTE, note)]
+        client.log_batch(run.run_id, metrics=metrics(report), tags=written)
+        if "clfaudit.error" in run.tags:
+            client.delete_tag(run.run_id, "clfaudit.error")
+    except Exception as error:  # stores differ in what they raise
+        text = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise NotWritable(f"the report could not be written to run {run.run_id}: {text}; try --dry-run") from None
+
+
+def note_failure(run: Run, reason: str) -> None:
+    """Say on the run that an audit was tried and why it failed; never raises."""
+    from mlflow import MlflowClient
+
+    try:
+        MlflowClient(run.tracking_uri).set_tag(run.run_id, "clfaudit.error", reason[:MAX_TAG])
+    except Exception:  # noqa: S110  the failure itself is reported to the caller already
+        pass
+
+
+def tags(report: Report) -> dict[str, str]:
+    """Every tag of the interface, always all of them, so that a re-audit leaves nothing stale. The verdict comes last."""
+    found = {
+        "clfaudit.root_cause": report.root_cause or "none",
+        "clfaudit.severity": str(report.severity or "none"),
+        **{f"clfaudit.{area}": area_state(report, area) for area in AREAS},
+        "clfaudit.version": __version__,
+        "clfaudit.audited_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "clfaudit.evidence": report.digest or "none",
+    }
+    return {**found, "clfaudit.verdict": str(report.verdict)}
+
+
+def area_state(report: Report, area: str) -> str:
+    """pass, skipped, or the worst severity found in the area."""
+    levels = [item.level for item in report.findings if item.area == area and item.counts]
+    if levels:
+        return str(max(levels, key=lambda level: level.weight))
+    outcomes = [outcome for outcome in report.outcomes if outcome.area == area]
+    ran = any(outcome.status in (Status.PASSED, Status.FIRED) for outcome in outcomes)
+    return "pass" if ran else "skipped"
+
+
+def metrics(report: Report) -> list[Metric]:
+    """What a person would plot over runs."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    quality = report.figures.get("quality", {})
+    values = {
+        "clfaudit/faults": sum(f.counts and f.level.weight >= 3 for f in report.findings),
+        "clfaudit/warnings": sum(f.counts and f.level.weight == 2 for f in report.findings),
+        "clfaudit/seconds": sum(report.seconds.get(stage, 0.0) for stage in ("read", "examine")),
+        **{f"clfaudit/{name}": quality[name] for name in ("balanced_accuracy", "information") if quality.get(name)},
+    }
+    return [Metric(key, float(value), now, 0) for key, value in values.items()]
+
+
+def merged_note(existing: str, block: str) -> str:
+    """The description with our block at the top and everything that a person wrote kept."""
+    pattern = re.compile(re.escape(OPEN) + ".*?" + re.escape(CLOSE) + r"\s*", re.DOTALL)
+    own_words = pattern.sub("", existing).strip()
+    return f"{block.strip()}\n\n{own_words}".strip()[: max(MAX_NOTE, len(own_words))]

@@ -1,0 +1,200 @@
+"""The one way through: from a run id to a report, and from a report to the run."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from mlflow_clfaudit.errors import AuditError
+from mlflow_clfaudit.evidence import Evidence
+from mlflow_clfaudit.evidence.counterfactuals import Budget
+from mlflow_clfaudit.evidence.files import Overrides
+from mlflow_clfaudit.evidence.run import Run, read_run
+from mlflow_clfaudit.examine import examine
+from mlflow_clfaudit.rank import rank
+from mlflow_clfaudit.registry import Check, all_checks, select
+from mlflow_clfaudit.report.figures import figures
+from mlflow_clfaudit.types import Report, Severity, Tier
+
+IGNORE_TAG = "clfaudit.ignore."
+
+
+def audit_run(
+    run_id: str,
+    *,
+    tracking_uri: str | None = None,
+    model_uri: str | None = None,
+    tier: str = "probe",
+    device: str = "auto",
+    labels: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str] | None = None,
+    select_checks: Iterable[str] = (),
+    ignore: Mapping[str, str] | None = None,
+    budget: float = 20.0,
+    dry_run: bool = False,
+) -> Report:
+    """Audit one finished MLflow run and, unless `dry_run`, write the report and the verdict to it.
+
+    Args:
+        run_id: the run.
+        tracking_uri: the store that has it; MLflow's own setting when left out.
+        model_uri: the model to audit in place of the one that the run logged.
+        tier: the dearest tier allowed: static, forward or probe.
+        device: auto, cpu or gpu.
+        labels: labels that the run lacks, split → local file or artifact path.
+        inputs: inputs that the run lacks, in the same way.
+        select_checks: names of checks or areas; all when empty.
+        ignore: check names with the reason why they do not count.
+        budget: seconds for all counterfactual trainings together.
+        dry_run: write nothing to MLflow.
+
+    Raises:
+        AuditError: the run could not be read or written; the message is one line with the next step.
+    """
+    from mlflow_clfaudit import attach
+
+    started = time.perf_counter()
+    run = read_run(run_id, tracking_uri, model_uri)
+    read = time.perf_counter() - started
+    try:
+        report = audit(
+            run,
+            tier=tier,
+            device=device,
+            overrides=Overrides(labels or {}, inputs or {}),
+            checks=select(select_checks),
+            ignore=ignore,
+            budget=budget,
+            seconds={"read": read},
+        )
+    except AuditError as error:
+        if not dry_run:
+            attach.note_failure(run, str(error))
+        raise
+    if not dry_run:
+        attach.write(run, report)
+    return report
+
+
+def audit_runs(
+    run_ids: Iterable[str], *, map: Callable[..., Iterable[Any]] = map, **options: Any
+) -> Iterator[Report | AuditError]:
+    """Audit many runs with any `map`; a run that could not be audited yields its error instead of a report."""
+    return iter(map(partial(_audit_or_error, **options), run_ids))
+
+
+def audit(
+    run: Run,
+    *,
+    tier: str = "probe",
+    device: str = "auto",
+    overrides: Overrides | None = None,
+    checks: Iterable[Check] | None = None,
+    ignore: Mapping[str, str] | None = None,
+    budget: float = 20.0,
+    seconds: Mapping[str, float] | None = None,
+) -> Report:
+    """Judge a run that has been read. Touches MLflow only to fetch the run's own files."""
+    chosen = list(all_checks().values() if checks is None else checks)
+    evidence = Evidence(
+        {
+            "run": run,
+            "overrides": overrides or Overrides(),
+            "device": device,
+            "budget": Budget(budget),
+            "output": 0,
+        },
+        cap=Tier.parse(tier),
+    )
+    ignored = {**_reviewers_word(run.experiment_tags), **_reviewers_word(run.tags), **(ignore or {})}
+    started = time.perf_counter()
+    outcomes = examine(evidence, chosen, ignored)
+    served = evidence.peek("served")
+    ranked = rank(
+        outcomes,
+        unexplained={check.name: check.unexplained for check in chosen if check.severity is Severity.SYMPTOM},
+        quality=served.balanced_accuracy if served is not None else None,
+    )
+    examined = time.perf_counter() - started
+    return Report(
+        run_id=run.run_id,
+        run_name=run.name,
+        experiment_id=run.experiment_id,
+        verdict=ranked.verdict,
+        root_cause=ranked.root_cause,
+        findings=ranked.findings,
+        symptoms=ranked.symptoms,
+        outcomes=tuple(outcomes),
+        sources=_sources(evidence),
+        environment=_environment(evidence),
+        seconds={**(seconds or {}), "examine": examined, **evidence.seconds},
+        figures=figures(evidence),
+        url=run.url,
+        digest=run.digest,
+        headline=_headline(evidence),
+    )
+
+
+def _audit_or_error(run_id: str, **options: Any) -> Report | AuditError:
+    try:
+        return audit_run(run_id, **options)
+    except AuditError as error:
+        return error
+
+
+def _reviewers_word(tags: Mapping[str, str]) -> dict[str, str]:
+    return {
+        key.removeprefix(IGNORE_TAG): value or "no reason given"
+        for key, value in tags.items()
+        if key.startswith(IGNORE_TAG)
+    }
+
+
+def _sources(evidence: Evidence) -> dict[str, str]:
+    """What each piece of evidence was read from."""
+    found: dict[str, str] = {}
+    run = evidence.get("run")
+    if run.models:
+        found["model"] = run.models[-1].uri
+    labels, inputs = evidence.peek("labels"), evidence.peek("inputs")
+    if labels is not None:
+        found |= {f"labels of {split}": item.source for split, item in labels.splits.items()}
+    if inputs is not None:
+        found |= {f"inputs of {split}": source for split, source in inputs.sources.items()}
+    history = evidence.peek("history")
+    if history is not None:
+        found["history"] = f"metrics of the run, {history.epochs} epochs"
+    return found
+
+
+def _environment(evidence: Evidence) -> dict[str, str]:
+    found = {"python": platform.python_version(), "mlflow_clfaudit": _version("mlflow-clfaudit")}
+    found["mlflow"] = _version("mlflow")
+    network, spec = evidence.peek("network"), evidence.peek("spec")
+    if spec is not None and spec.keras_version:
+        found["keras of the run"] = spec.keras_version
+    if network is not None:
+        found |= {"keras": _version("keras"), "backend": network.backend, "device": network.device}
+    return found
+
+
+def _headline(evidence: Evidence) -> str:
+    """The evidence in a few words: flavor, rows, backend and device."""
+    flavors, served, network = (evidence.peek(name) for name in ("flavors", "served", "network"))
+    parts = [next((name for name in flavors if name != "python_function"), "pyfunc") if flavors else "no model"]
+    if served is not None:
+        parts.append(f"{served.rows:,} {served.split} rows".replace(",", " "))
+    if network is not None:
+        parts.append(f"{network.backend}, {network.device}")
+    return " · ".join(parts)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

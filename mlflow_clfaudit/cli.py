@@ -1,0 +1,203 @@
+"""`mlflow clfaudit` and `mlflow-clfaudit`: parse, call audit_run, print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mlflow_clfaudit import __version__
+from mlflow_clfaudit.errors import AuditError, UsageError
+from mlflow_clfaudit.types import Report, Severity, Verdict
+
+FORMATS = ("text", "json", "jsonl", "markdown", "github")
+
+
+class RunIdGroup(click.Group):
+    """A group whose unknown first word is a run id: `clfaudit RUN_ID` is `clfaudit run RUN_ID`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = {*self.commands, "--help", "-h", "--version"}
+        if args and args[0] not in known:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("clfaudit", cls=RunIdGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mlflow-clfaudit")
+def cli() -> None:
+    """Find out why a logged classifier is wrong, and prove it.
+
+    \b
+    mlflow clfaudit RUN_ID        audit a run
+    mlflow clfaudit explain NAME  what a check looks for
+    """
+
+
+@cli.command("run")
+@click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...")
+@click.option("--model-uri", help="Audit this registered model version; its run is the source.")
+@click.option("--experiment", help="Audit the runs of this experiment.")
+@click.option("--filter", "filter_string", default="", help="With --experiment: an MLflow search filter.")
+@click.option("--labels", multiple=True, metavar="SPLIT=PATH", help="Labels that the run lacks.")
+@click.option("--inputs", multiple=True, metavar="SPLIT=PATH", help="Inputs that the run lacks.")
+@click.option("--tier", type=click.Choice(["static", "forward", "probe"]), default="probe", show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
+@click.option("--select", "selected", multiple=True, metavar="NAME", help="Only this check or area.")
+@click.option("--ignore", multiple=True, metavar="NAME=REASON", help="A check that does not count, and why.")
+@click.option("--fail-on", type=click.Choice(["blocker", "error", "warn", "never"]), default="error", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write the report as JSON here too.")
+@click.option("--budget", default=20.0, show_default=True, help="Seconds for counterfactual trainings.")
+@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+@click.option("--dry-run", is_flag=True, help="Write nothing to MLflow.")
+def run_command(
+    run_ids: tuple[str, ...],
+    model_uri: str | None,
+    experiment: str | None,
+    filter_string: str,
+    selected: tuple[str, ...],
+    fail_on: str,
+    form: str,
+    json_file: str | None,
+    **options: Any,
+) -> None:
+    """Audit finished runs and leave the verdict on them."""
+    from mlflow_clfaudit.audit import audit_runs
+
+    options["labels"] = _pairs(options["labels"], "--labels SPLIT=PATH")
+    options["inputs"] = _pairs(options["inputs"], "--inputs SPLIT=PATH")
+    options["ignore"] = _pairs(options["ignore"], "--ignore NAME=REASON")
+    ids = list(_run_ids(run_ids, model_uri, experiment, filter_string, options["tracking_uri"]))
+    if model_uri:
+        options["model_uri"] = model_uri
+    reports: list[Report] = []
+    failed = 0
+    for result in audit_runs(ids, select_checks=selected, **options):
+        if isinstance(result, AuditError):
+            if isinstance(result, UsageError):
+                raise click.UsageError(str(result))
+            failed += 1
+            click.echo(f"error: {result}", err=True)
+            continue
+        reports.append(result)
+        if form not in ("json",):
+            _print(result, form)
+    if form == "json":
+        _print_json(reports, many=len(ids) > 1)
+    if json_file:
+        _write_json(reports, json_file, many=len(ids) > 1)
+    sys.exit(exit_code(reports, failed, fail_on))
+
+
+@cli.command("list")
+def list_command() -> None:
+    """List every check by area."""
+    from mlflow_clfaudit.registry import all_checks
+
+    area = ""
+    for check in all_checks().values():
+        if check.area != area:
+            area = check.area
+            click.echo(f"\n{area}" if area else area)
+        click.echo(f"  {check.name:32} {check.severity:8} {check.summary}")
+
+
+@cli.command("explain")
+@click.argument("name")
+def explain_command(name: str) -> None:
+    """Explain one check: what it looks for, how, and how to fix what it finds."""
+    from mlflow_clfaudit.registry import all_checks
+
+    check = all_checks().get(name)
+    if check is None:
+        raise click.UsageError(f"no check is named {name!r}; `mlflow clfaudit list` shows them")
+    click.echo(f"{check.name}  ({check.area}, {check.severity})\n\n{check.summary}\n")
+    for title, text in check.sections.items():
+        click.echo(f"{title}\n{text}\n")
+    if check.thresholds:
+        click.echo("Thresholds\n" + "\n".join(f"{key} = {value}" for key, value in check.thresholds.items()))
+
+
+def exit_code(reports: Iterable[Report], failed: int, fail_on: str) -> int:
+    """0 nothing at or above --fail-on, 1 findings at or above it, 3 a run could not be audited."""
+    reports = list(reports)
+    bar = None if fail_on == "never" else Severity(fail_on)
+    if bar and any(report.severity and report.severity.at_least(bar) for report in reports):
+        return 1
+    if failed or any(report.verdict is Verdict.NOT_AUDITED for report in reports):
+        return 3
+    return 0
+
+
+def _run_ids(
+    run_ids: tuple[str, ...], model_uri: str | None, experiment: str | None, filter_string: str, tracking_uri: str | None
+) -> Iterable[str]:
+    from mlflow_clfaudit.evidence.run import run_of_model, search_runs
+
+    try:
+        if model_uri:
+            return [run_of_model(model_uri, tracking_uri)]
+        if experiment:
+            return list(search_runs(experiment, filter_string, tracking_uri))
+    except AuditError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    if not run_ids:
+        raise click.UsageError("give a RUN_ID, --experiment NAME or --model-uri models:/NAME/VERSION")
+    return run_ids
+
+
+def _pairs(given: tuple[str, ...], form: str) -> dict[str, str]:
+    pairs = [item.partition("=") for item in given]
+    if any(not separator or not value for _, separator, value in pairs):
+        raise click.UsageError(f"expected {form}")
+    return {key: value for key, _, value in pairs}
+
+
+def _print(report: Report, form: str) -> None:
+    from mlflow_clfaudit.report.json import to_dict
+    from mlflow_clfaudit.report.text import to_github, to_markdown, to_text
+
+    if form == "jsonl":
+        import json
+
+        click.echo(json.dumps(to_dict(report)))
+    elif form == "markdown":
+        click.echo(to_markdown(report))
+    elif form == "github":
+        click.echo(to_github(report))
+    else:
+        click.echo(to_text(report, color=sys.stdout.isatty()))
+
+
+def _print_json(reports: list[Report], *, many: bool) -> None:
+    click.echo(_as_json(reports, many=many))
+
+
+def _write_json(reports: list[Report], path: str, *, many: bool) -> None:
+    try:
+        Path(path).write_text(_as_json(reports, many=many), encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"--json {path}: {error.strerror}") from None
+
+
+def _as_json(reports: list[Report], *, many: bool) -> str:
+    import json
+
+    from mlflow_clfaudit.report.json import to_dict
+
+    found = [to_dict(report) for report in reports]
+    return json.dumps(found if many or not found else found[0], indent=2)
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name="mlflow-clfaudit")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Evidence by name: each piece is computed once, lazily, from other pieces, at the cheapest tier that can give it.
+
+A provider is a function decorated with `@provides`; its name is the evidence's name and its parameters name the
+evidence it is made from, so that checks and providers form one graph.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.registry import Needs
+from mlflow_clfaudit.types import Tier
+
+MODULES = ("run", "history", "spec", "weights", "labels", "inputs", "forward", "probes", "counterfactuals")
+
+
+@dataclass(frozen=True)
+class Provider:
+    function: Callable[..., Any]
+    tier: Tier
+    needs: Needs
+
+
+_PROVIDERS: dict[str, Provider] = {}
+
+
+def provides(*, tier: Tier = Tier.STATIC) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function as the provider of the evidence that it is named after."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        _PROVIDERS[function.__name__] = Provider(function, tier, Needs.of(function))
+        return function
+
+    return decorate
+
+
+@cache
+def providers() -> Mapping[str, Provider]:
+    """Every provider by the name of its evidence."""
+    for module in MODULES:
+        importlib.import_module(f"{__name__}.{module}")
+    return _PROVIDERS
+
+
+class Evidence:
+    """What is known about one run. `given` holds the pieces that nothing is computed from: the run, and options.
+
+    `get(name)` raises `Missing` where the run does not carry what is needed or the tier cap forbids computing it.
+    """
+
+    def __init__(self, given: Mapping[str, Any], cap: Tier = Tier.PROBE) -> None:
+        self.cap = cap
+        self.seconds: dict[str, float] = {}
+        self._known: dict[str, Any] = dict(given)
+
+    def get(self, name: str) -> Any:
+        if name not in self._known:
+            self._known[name] = self._compute(name)
+        value = self._known[name]
+        if isinstance(value, Missing):
+            raise value
+        return value
+
+    def find(self, name: str) -> Any:
+        """The piece of evidence, or None where it is missing."""
+        try:
+            return self.get(name)
+        except Missing:
+            return None
+
+    def peek(self, name: str) -> Any:
+        """The piece of evidence if it has been computed already, else None."""
+        value = self._known.get(name)
+        return None if isinstance(value, Missing) else value
+
+    def arguments(self, needs: Needs) -> dict[str, Any]:
+        """The evidence that a function asks for; raises `Missing` for a required piece that is not there."""
+        required = {name: self.get(name) for name in needs.required}
+        return required | {name: self.find(name) for name in needs.optional}
+
+    def tier(self, name: str) -> Tier:
+        """The dearest tier that computing this piece enters; static for what is given."""
+        if name in self._known and not isinstance(self._known[name], Missing):
+            return Tier.STATIC
+        provider = providers().get(name)
+        if provider is None:
+            return Tier.STATIC
+        return max([provider.tier, *(self.tier(need) for need in provider.needs.required)])
+
+    def _compute(self, name: str) -> Any:
+        provider = providers().get(name)
+        if provider is None:
+            return Missing(f"no evidence is named {name!r}")
+        if self.tier(name) > self.cap:
+            return Missing(f"needs the {self.tier(name)} tier", f"--tier {self.tier(name)}")
+        try:
+            arguments = self.arguments(provider.needs)
+            started = time.perf_counter()
+            value = provider.function(**arguments)
+            self.seconds[name] = time.perf_counter() - started
+        except Missing as missing:
+            return missing
+        return value

@@ -1,0 +1,394 @@
+"""Reloads the logged model and passes the rows through it once: served outputs, head logits, penultimate features."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlflow_clfaudit import measures
+from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.evidence import provides
+from mlflow_clfaudit.evidence.inputs import Rows, count, take
+from mlflow_clfaudit.evidence.spec import Head, Spec
+from mlflow_clfaudit.types import Tier
+
+CHUNK_ROWS = 16_384
+SAMPLE_ROWS = 6_000
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A loaded Keras model with its head tapped.
+
+    `tapped` maps inputs to (features, logits, output); None for a model without a graph, which gives outputs only.
+    `reload()` returns a fresh, uncompiled copy for counterfactuals.
+    """
+
+    model: Any
+    tapped: Any
+    reload: Callable[[], Any]
+    backend: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the model says about rows, beside what is true of them.
+
+    `outputs` (N, C) are what predict() returns, `logits` (N, C) the head before any activation, `features` (N, D)
+    what the head reads, `truth` (N,) int64 the class index of each row. `inputs` are the rows themselves.
+    """
+
+    split: str
+    held_out: bool
+    head: Head
+    outputs: np.ndarray
+    truth: np.ndarray
+    classes: int
+    logits: np.ndarray | None = None
+    features: np.ndarray | None = None
+    inputs: Any = None
+    total: int = 0
+
+    @property
+    def rows(self) -> int:
+        return len(self.truth)
+
+    @property
+    def width(self) -> int:
+        return int(self.outputs.shape[1])
+
+    @cached_property
+    def decision(self) -> np.ndarray:
+        """The class that the served output stands for: argmax, or the head's own threshold for a single unit."""
+        return self.decide(self.outputs, self.head.threshold)
+
+    def decide(self, outputs: np.ndarray, threshold: float) -> np.ndarray:
+        if outputs.shape[1] == 1:
+            return (outputs[:, 0] > threshold).astype(np.int64)
+        return np.asarray(np.argmax(outputs, axis=1), dtype=np.int64)
+
+    @cached_property
+    def accuracy(self) -> float:
+        return float(np.mean(self.decision == self.truth))
+
+    @cached_property
+    def balanced_accuracy(self) -> float:
+        return measures.balanced_accuracy(self.truth, self.decision)
+
+    @cached_property
+    def shares(self) -> np.ndarray:
+        """The share of each class among the rows, (K,)."""
+        return np.asarray(np.bincount(self.truth, minlength=self.classes) / max(self.rows, 1))
+
+    @cached_property
+    def probabilities(self) -> np.ndarray | None:
+        """The outputs as class probabilities (N, K) on the scale that the loss assumes, or None where they are none."""
+        outputs = self.outputs.astype(np.float64)
+        if not self.head.gives_probabilities:
+            loss = self.head.loss
+            if loss is None or not loss.is_cross_entropy:
+                return None
+            if loss.from_logits:
+                outputs = measures.sigmoid(outputs) if self.width == 1 or loss.is_binary else measures.softmax(outputs)
+        if self.width == 1:
+            positive = np.clip(outputs[:, 0], 0.0, 1.0)
+            return np.column_stack([1 - positive, positive])
+        totals = np.clip(outputs, 0.0, None).sum(axis=1, keepdims=True)
+        return np.asarray(np.clip(outputs, 0.0, None) / np.where(totals > 0, totals, 1.0))
+
+    @cached_property
+    def scores(self) -> np.ndarray | None:
+        """The binary score of class 1, (N,), or None for more classes."""
+        if self.width == 1 and self.classes == 2:
+            return self.outputs[:, 0]
+        return self.outputs[:, 1] if self.width == 2 and self.classes == 2 else None
+
+    @cached_property
+    def area_under_curve(self) -> float | None:
+        return measures.area_under_curve(self.truth, self.scores) if self.scores is not None else None
+
+    @cached_property
+    def information(self) -> float | None:
+        """U of the served probabilities; see `measures.information_ratio`."""
+        if self.probabilities is None or self.probabilities.shape[1] < self.classes:
+            return None
+        squared = self.head.loss is not None and self.head.loss.is_regression
+        return measures.information_ratio(self.truth, self.probabilities, squared=squared)
+
+    @property
+    def where(self) -> str:
+        """The rows in words: 970 held-out rows, or 653 training rows."""
+        return f"{self.rows:,} {'held-out' if self.held_out else 'training'} rows".replace(",", " ")
+
+    def take(self, chosen: np.ndarray) -> Served:
+        """The same about some of the rows."""
+        return replace(
+            self,
+            outputs=self.outputs[chosen],
+            truth=self.truth[chosen],
+            logits=None if self.logits is None else self.logits[chosen],
+            features=None if self.features is None else self.features[chosen],
+            inputs=None if self.inputs is None else take(self.inputs, chosen),
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The rows that probes and refits learn from and the rows that they are judged on, never the same."""
+
+    fit: Served
+    judge: Served
+
+
+@provides(tier=Tier.FORWARD)
+def network(keras_file: Path, spec: Spec, head: Head, device: str) -> Network:
+    """The logged model, loaded in Keras's safe mode without its compile arguments."""
+    keras = import_keras(spec.backend, device)
+
+    def reload() -> Any:
+        return keras.saving.load_model(keras_file, compile=False, safe_mode=True)
+
+    try:
+        model = reload()
+    except Exception as error:  # whatever a stranger's model raises
+        text = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise Missing(f"the model does not load: {text}", "register its custom objects, or log it with them") from None
+    return Network(model, _tap(keras, model, head), reload, keras.backend.backend(), _device_name(keras))
+
+
+@provides(tier=Tier.FORWARD)
+def served(network: Network, evaluation_rows: Rows, head: Head) -> Served:
+    """What the model says about the evaluation rows."""
+    return serve(network, evaluation_rows, head)
+
+
+@provides(tier=Tier.FORWARD)
+def served_train(network: Network, training_rows: Rows, evaluation_rows: Rows, head: Head, served: Served) -> Served:
+    """What the model says about the training rows: all of them, or a stratified sample of a large set."""
+    if evaluation_rows.split == training_rows.split:
+        return served
+    return serve(network, training_rows, head, limit=4 * SAMPLE_ROWS)
+
+
+@provides(tier=Tier.FORWARD)
+def trial(served: Served, served_train: Served | None = None) -> Trial:
+    """Rows to learn from and rows to be judged on: the training and the held-out rows, or a 70/30 cut of one set."""
+    if served_train is not None and served.held_out and _enough(served_train) and _enough(served):
+        return Trial(_sample(served_train), _sample(served))
+    one = served_train if served_train is not None and _enough(served_train) else served
+    if not _enough(one):
+        raise Missing("too few rows of a second class to judge on", "log rows of every class")
+    one = _sample(one, 2 * SAMPLE_ROWS)
+    from sklearn.model_selection import train_test_split
+
+    rows = np.arange(one.rows)
+    fit_rows, judge_rows = train_test_split(rows, test_size=0.3, stratify=one.truth, random_state=0)
+    return Trial(one.take(fit_rows), one.take(judge_rows))
+
+
+def serve(network: Network, rows: Rows, head: Head, *, limit: int | None = None) -> Served:
+    """Pass rows through the model once. Features and inputs are kept only of a sample that probes can use."""
+    if rows.labels.form in ("multi-hot", "matrix", "continuous"):
+        raise Missing(f"{rows.labels.form} labels are not judged row by row")
+    inputs, labels = rows.inputs, rows.labels
+    width = _width(network, head)
+    truth, classes = class_indices(labels.codes, labels.classes, width)
+    if limit is not None and rows.count > limit:
+        chosen = stratified(truth, limit)
+        inputs, truth = take(inputs, chosen), truth[chosen]
+    features, logits, outputs = forward(network, inputs)
+    if outputs.ndim == 1:
+        outputs = outputs[:, None]
+    if outputs.ndim != 2:
+        raise Missing(f"outputs of shape {outputs.shape} (one decision per position) are not judged")
+    return Served(
+        split=rows.split,
+        held_out=rows.held_out,
+        head=head,
+        outputs=outputs,
+        truth=truth,
+        classes=max(classes, outputs.shape[1], 2),
+        logits=logits,
+        features=features,
+        inputs=inputs,
+        total=rows.count,
+    )
+
+
+def class_indices(codes: np.ndarray, classes: np.ndarray, width: int | None) -> tuple[np.ndarray, int]:
+    """Labels as class indices (N,) int64 and the number of classes.
+
+    Labels that are unit numbers already stay; others (strings, 1 and 2 for one unit, -1 and 1) count in sorted order.
+    """
+    integer = codes.dtype.kind in "iu"
+    units = 2 if width in (None, 1) else width
+    if integer and len(classes) and classes[0] >= 0 and classes[-1] < units:
+        return codes.astype(np.int64), max(int(classes[-1]) + 1, 2)
+    return np.searchsorted(classes, codes).astype(np.int64), max(len(classes), 2)
+
+
+def forward(network: Network, inputs: Any) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray]:
+    """Features (N, D), logits (N, C) and outputs of every row, in large batches."""
+    model = network.tapped or network.model
+    parts: list[list[np.ndarray]] = []
+    rows = count(inputs)
+    for start in range(0, rows, CHUNK_ROWS):
+        chunk = take(inputs, slice(start, min(start + CHUNK_ROWS, rows)))
+        try:
+            passed = model.predict(as_model_input(model, chunk), batch_size=_batch_size(chunk), verbose=0)
+        except Exception as error:
+            text = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+            raise Missing(
+                f"the logged inputs do not fit the model: {text}", "log the inputs exactly as fit() was given them"
+            ) from None
+        parts.append([np.asarray(part) for part in passed] if network.tapped else [np.asarray(_only(passed))])
+    joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    if not network.tapped:
+        return None, None, joined[0]
+    features, logits, outputs = joined
+    if logits.ndim == 3 and outputs.ndim == 2 and logits.shape[0] == outputs.shape[0]:
+        logits = logits.reshape(len(logits), -1)
+    return features.reshape(len(features), -1), logits, outputs
+
+
+def stratified(truth: np.ndarray, limit: int, *, seed: int = 0) -> np.ndarray:
+    """Row numbers of a sample of at most about `limit` rows that keeps the class shares and every class."""
+    random = np.random.default_rng(seed)
+    share = limit / len(truth)
+    chosen = [
+        random.choice(rows, max(min(len(rows), 5), int(len(rows) * share)), replace=False)
+        for rows in (np.flatnonzero(truth == code) for code in np.unique(truth))
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def import_keras(backend: str | None, device: str) -> Any:
+    """Import Keras on the backend of the run where it is installed, else on one that is; quiet, on the device asked."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if device == "cpu":
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    if "KERAS_BACKEND" not in os.environ:
+        installed = [name for name in (backend, *BACKENDS) if name and importlib.util.find_spec(name)]
+        if not installed:
+            raise Missing("no Keras backend is installed here", 'pip install "mlflow-clfaudit[tensorflow]"')
+        os.environ["KERAS_BACKEND"] = installed[0]
+    try:
+        import keras
+    except ImportError as error:
+        raise Missing(f"Keras cannot be imported: {error}", 'pip install "mlflow-clfaudit[tensorflow]"') from None
+    if device == "gpu" and "GPU" not in _device_name(keras):
+        raise Missing("no GPU is visible to Keras", "--device auto")
+    return keras
+
+
+def _tap(keras: Any, model: Any, head: Head) -> Any:
+    """A model from the same inputs to (features, logits, output), or None where the model has no graph."""
+    try:
+        owner, path = model, head.layer.split("/")
+        layers = []
+        for name in path:
+            owner = owner.get_layer(name)
+            layers.append(owner)
+        outputs = _outputs(model)
+        if len(path) > 1 or len(layers[0]._inbound_nodes) != 1:
+            return _tap_nested(keras, model, layers)
+        layer = layers[0]
+        features = layer.input
+        if isinstance(features, list | dict):
+            return None
+        position = _output_position(model, head)
+        logits = features if not layer.weights else _linear(layer)(features)
+        return keras.Model(model.inputs, [features, logits, outputs[position]])
+    except (ValueError, AttributeError, TypeError, KeyError):
+        return None
+
+
+def _tap_nested(keras: Any, model: Any, layers: list[Any]) -> Any:
+    """The same for a head inside a model that is the last layer of another."""
+    if len(layers) != 2 or len(_outputs(model)) != 1:
+        return None
+    inner, layer = layers
+    cut = keras.Model(inner.inputs, [layer.input, _linear(layer)(layer.input), inner.outputs[0]])
+    node = inner._inbound_nodes[-1]
+    features, logits, _ = cut(node.input_tensors[0])
+    return keras.Model(model.inputs, [features, logits, model.outputs[0]])
+
+
+def _linear(layer: Any) -> Any:
+    """A copy of the layer with the same weights and no activation."""
+    config = layer.get_config()
+    if config.get("activation") in (None, "linear"):
+        return layer
+    copy = layer.__class__.from_config({**config, "activation": "linear", "name": f"{layer.name}_logits"})
+    copy.build(layer.input.shape)
+    copy.set_weights(layer.get_weights())
+    return copy
+
+
+def _outputs(model: Any) -> list[Any]:
+    return list(model.outputs)
+
+
+def _output_position(model: Any, head: Head) -> int:
+    names = list(getattr(model, "output_names", []))
+    last = head.name.split("/")[0]
+    return names.index(last) if last in names else 0
+
+
+def _width(network: Network, head: Head) -> int | None:
+    shape = getattr(network.tapped, "output_shape", None)
+    return shape[2][-1] if shape else head.units
+
+
+def as_model_input(model: Any, inputs: Any) -> Any:
+    """Inputs in the structure that the model takes: an array, or a dict by the names of its input tensors."""
+    if isinstance(inputs, dict):
+        names = [tensor.name for tensor in model.inputs]
+        matched = {name: _match(name, inputs) for name in names}
+        if all(key is not None for key in matched.values()):
+            return {name: np.asarray(inputs[key]) for name, key in matched.items()}
+        return [np.asarray(array) for array in inputs.values()]
+    return np.asarray(inputs)
+
+
+def _match(name: str, arrays: Mapping[str, Any]) -> str | None:
+    return next((key for key in arrays if key == name or key.endswith(f"_{name}") or key.startswith(f"{name}_")), None)
+
+
+def _only(passed: Any) -> Any:
+    if isinstance(passed, dict):
+        passed = list(passed.values())
+    return passed[0] if isinstance(passed, list | tuple) else passed
+
+
+def _batch_size(inputs: Any) -> int:
+    first = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
+    values = int(np.prod(first.shape[1:])) or 1
+    return int(np.clip(2**21 // values, 32, 4096))
+
+
+def _enough(served: Served, *, rows: int = 4) -> bool:
+    counts = np.bincount(served.truth)
+    return bool(np.sum(counts >= rows) >= 2)
+
+
+def _sample(served: Served, limit: int = SAMPLE_ROWS) -> Served:
+    return served if served.rows <= limit else served.take(stratified(served.truth, limit))
+
+
+def _device_name(keras: Any) -> str:
+    try:
+        listed = keras.distribution.list_devices("gpu")
+    except (ImportError, AttributeError, RuntimeError, ValueError):
+        listed = []
+    return f"GPU ({len(listed)})" if listed else "CPU"

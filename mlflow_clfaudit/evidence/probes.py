@@ -1,0 +1,135 @@
+"""Small models fitted beside the logged one: what turns a suspicion about it into a proof.
+
+Every probe learns from `trial.fit` and is judged on `trial.judge`; the served decision is judged on the same rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlflow_clfaudit import measures
+from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.evidence import provides
+from mlflow_clfaudit.evidence.forward import Trial
+from mlflow_clfaudit.types import Tier
+
+MAX_COLUMNS = 2_000
+MAX_FIT_ROWS = 3_000
+MAX_CLASSES = 200
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted probe's decisions (N,) on the judged rows, beside the served ones. BA is balanced accuracy."""
+
+    name: str
+    decision: np.ndarray
+    scores: np.ndarray
+    truth: np.ndarray
+    served: np.ndarray
+    held_out: bool
+
+    @property
+    def balanced_accuracy(self) -> float:
+        return measures.balanced_accuracy(self.truth, self.decision)
+
+    @property
+    def served_balanced_accuracy(self) -> float:
+        return measures.balanced_accuracy(self.truth, self.served)
+
+    @property
+    def gain(self) -> float:
+        return self.balanced_accuracy - self.served_balanced_accuracy
+
+    @property
+    def p_value(self) -> float:
+        """That the probe beats the served decision on the same rows."""
+        return measures.accuracy_p_value(self.truth, self.served, self.decision)
+
+    @property
+    def rows(self) -> int:
+        return len(self.truth)
+
+
+@provides(tier=Tier.PROBE)
+def input_probe(trial: Trial) -> Probe:
+    """Logistic regression on the standardised inputs: what a linear model knows from the same rows."""
+    return _fitted("logistic regression on the inputs", trial, _inputs(trial.fit), _inputs(trial.judge))
+
+
+@provides(tier=Tier.PROBE)
+def tree_probe(trial: Trial) -> Probe:
+    """Histogram gradient boosting on the inputs: whether there is anything to learn that is not linear."""
+    fit, judge = _inputs(trial.fit), _inputs(trial.judge)
+    if fit.shape[1] > 400:
+        fit, judge = _reduced(fit, judge, 50)
+    return _fitted("gradient boosting on the inputs", trial, fit, judge, trees=True)
+
+
+@provides(tier=Tier.PROBE)
+def feature_probe(trial: Trial) -> Probe:
+    """Logistic regression on the penultimate features: the head refitted on what the network has learnt."""
+    if trial.fit.features is None or trial.judge.features is None:
+        raise Missing("the model's graph is not known, so its penultimate features are not")
+    return _fitted("the head refitted on frozen features", trial, trial.fit.features, trial.judge.features)
+
+
+def _fitted(name: str, trial: Trial, fit: np.ndarray, judge: np.ndarray, *, trees: bool = False) -> Probe:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    truth = trial.fit.truth
+    if len(np.unique(truth)) < 2:
+        raise Missing("the training rows hold one class")
+    if len(np.unique(truth)) > MAX_CLASSES:
+        raise Missing(f"more than {MAX_CLASSES} classes: no probe is fitted")
+    if not (np.all(np.isfinite(fit)) and np.all(np.isfinite(judge))):
+        raise Missing("inputs or features that are not finite")
+    if len(truth) > MAX_FIT_ROWS:
+        from mlflow_clfaudit.evidence.forward import stratified
+
+        chosen = stratified(truth, MAX_FIT_ROWS)
+        fit, truth = fit[chosen], truth[chosen]
+    if trees:
+        model: Any = HistGradientBoostingClassifier(max_iter=60, early_stopping=False, random_state=0)
+    else:
+        fit, judge = _reduced(fit, judge, MAX_COLUMNS)
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(fit, truth)
+        scores = model.predict_proba(judge)
+    return Probe(
+        name=name,
+        decision=model.classes_[np.argmax(scores, axis=1)],
+        scores=scores,
+        truth=trial.judge.truth,
+        served=trial.judge.decision,
+        held_out=trial.judge.held_out,
+    )
+
+
+def _inputs(served: Any) -> np.ndarray:
+    if served.inputs is None:
+        raise Missing("the inputs were not kept")
+    arrays = served.inputs.values() if isinstance(served.inputs, dict) else [served.inputs]
+    flat = [np.asarray(array).reshape(served.rows, -1) for array in arrays]
+    if any(array.dtype.kind not in "fiub" for array in flat):
+        raise Missing("inputs that are not numbers")
+    return np.concatenate([array.astype(np.float32) for array in flat], axis=1)
+
+
+def _reduced(fit: np.ndarray, judge: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most that many columns, by a random projection fitted on the training rows."""
+    if fit.shape[1] <= columns:
+        return fit, judge
+    from sklearn.decomposition import TruncatedSVD
+
+    reduction = TruncatedSVD(n_components=min(columns, 100), random_state=0).fit(fit)
+    return reduction.transform(fit), reduction.transform(judge)

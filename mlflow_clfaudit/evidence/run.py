@@ -1,0 +1,287 @@
+"""The MLflow reader: a run as plain data. No other module of the audit reads MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlflow_clfaudit.errors import AuditError, Missing, RunNotFinished, RunNotFound, TrackingUnreachable
+from mlflow_clfaudit.evidence import provides
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LOG_MODEL = 'mlflow.keras.log_model(model, name="model")'
+MAX_ARTIFACTS = 2000
+SKIPPED_FOLDERS = ("tensorboard_logs", "checkpoints", "clfaudit/report")
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model that the run logged: where it is and whether MLflow has its files."""
+
+    uri: str
+    name: str
+    status: str = "READY"
+    model_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset input of the run. `rows` is its number of rows, where its profile says so."""
+
+    name: str
+    context: str
+    digest: str
+    source_type: str
+    profile: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int | None:
+        shapes = self.profile.get("features_shape")
+        if isinstance(shapes, dict):
+            shapes = next(iter(shapes.values()), None)
+        if isinstance(shapes, list) and shapes and isinstance(shapes[0], int):
+            return shapes[0]
+        rows = self.profile.get("num_rows")
+        return rows if isinstance(rows, int) else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished MLflow run, read once.
+
+    `metrics` maps a metric's key to its steps (N,) int64 and values (N,) float64 in logged order.
+    `fetch(path)` returns a local path of a run artifact; `fetch_model(uri)` of a model's folder.
+    """
+
+    run_id: str
+    name: str = ""
+    experiment_id: str = ""
+    status: str = "FINISHED"
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    artifacts: tuple[str, ...] = ()
+    datasets: tuple[Dataset, ...] = ()
+    models: tuple[LoggedModel, ...] = ()
+    experiment_tags: Mapping[str, str] = field(default_factory=dict)
+    tracking_uri: str = ""
+    fetch: Callable[[str], Path] = Path
+    fetch_model: Callable[[str], Path] = Path
+
+    @property
+    def digest(self) -> str:
+        """A digest of what the audit reads of this run: the same evidence gives the same digest."""
+        content = {
+            "params": dict(self.params),
+            "metrics": {key: [len(values), repr(values[-1:])] for key, (_, values) in self.metrics.items()},
+            "artifacts": [path for path in self.artifacts if not path.startswith("clfaudit/report")],
+            "models": [(model.uri, model.status) for model in self.models],
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def url(self) -> str | None:
+        """The run's page in the MLflow UI, where the store has one."""
+        if not self.tracking_uri.startswith("http"):
+            return None
+        return f"{self.tracking_uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+
+
+def read_run(run_id: str, tracking_uri: str | None = None, model_uri: str | None = None) -> Run:
+    """Read a run from MLflow.
+
+    Raises:
+        RunNotFound: no such run, or it was deleted.
+        RunNotFinished: it is still running.
+        TrackingUnreachable: the tracking store did not answer.
+    """
+    import mlflow
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    uri = tracking_uri or mlflow.get_tracking_uri()
+    client = MlflowClient(uri)
+    try:
+        found = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise RunNotFound(
+                f"no run {run_id!r} in {uri}; check the id, or set MLFLOW_TRACKING_URI to the store that has it"
+            ) from None
+        raise TrackingUnreachable(f"{uri} did not answer: {_first_line(error)}; is the server up?") from None
+    except Exception as error:  # requests' errors and SQLAlchemy's differ with the store
+        raise TrackingUnreachable(f"{uri} did not answer: {_first_line(error)}; is the server up?") from None
+    info = found.info
+    if info.lifecycle_stage == "deleted":
+        raise RunNotFound(f"run {run_id} is deleted; `mlflow runs restore --run-id {run_id}` brings it back")
+    if info.status in ("RUNNING", "SCHEDULED"):
+        raise RunNotFinished(f"run {run_id} is still {info.status}; audit it when it has finished")
+    try:
+        return Run(
+            run_id=info.run_id,
+            name=info.run_name or info.run_id[:8],
+            experiment_id=info.experiment_id,
+            status=info.status,
+            params=dict(found.data.params),
+            tags=dict(found.data.tags),
+            metrics={key: _curve(client, run_id, key) for key in sorted(found.data.metrics) if _is_curve(key)},
+            artifacts=tuple(sorted(_walk(client, run_id))),
+            datasets=tuple(_datasets(found)),
+            models=tuple(_models(client, found, model_uri)),
+            experiment_tags=dict(client.get_experiment(info.experiment_id).tags),
+            tracking_uri=uri,
+            fetch=lambda path: Path(
+                mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, tracking_uri=uri)
+            ),
+            fetch_model=lambda source: Path(
+                mlflow.artifacts.download_artifacts(artifact_uri=source, tracking_uri=uri)
+            ),
+        )
+    except MlflowException as error:
+        raise AuditError(f"run {run_id} could not be read: {_first_line(error)}") from None
+
+
+def run_of_model(model_uri: str, tracking_uri: str | None = None) -> str:
+    """The id of the run that a registered model version (models:/name/version) came from."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        info = mlflow.MlflowClient(tracking_uri)
+        name_and_version = model_uri.removeprefix("models:/").split("/")
+        if len(name_and_version) == 2:
+            version = info.get_model_version(*name_and_version)
+        elif "@" in name_and_version[0]:
+            version = info.get_model_version_by_alias(*name_and_version[0].split("@", 1))
+        else:
+            source = info.get_logged_model(name_and_version[0]).source_run_id
+            if source:
+                return str(source)
+            raise AuditError(f"{model_uri} was not logged by a run; give the RUN_ID it belongs to")
+        if not version.run_id:
+            raise AuditError(f"{model_uri} names no run; register the model from a run")
+        return str(version.run_id)
+    except MlflowException as error:
+        raise RunNotFound(f"no model {model_uri!r}: {_first_line(error)}") from None
+
+
+def search_runs(experiment: str, filter_string: str = "", tracking_uri: str | None = None) -> Iterator[str]:
+    """The ids of an experiment's runs, newest first, page by page."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None and experiment.isdigit():
+        found = client.get_experiment(experiment)
+    if found is None:
+        raise AuditError(f"no experiment is named {experiment!r}; `mlflow experiments search` lists them")
+    token = None
+    while True:
+        page = client.search_runs([found.experiment_id], filter_string, max_results=500, page_token=token)
+        yield from (item.info.run_id for item in page)
+        token = page.token
+        if not token:
+            return
+
+
+@provides()
+def model_folder(run: Run) -> Path:
+    """The local folder with the logged model's files (MLmodel and what it names)."""
+    ready = [model for model in run.models if model.status == "READY"]
+    if not ready:
+        lost = [model for model in run.models if model.status != "READY"]
+        if lost:
+            raise Missing(
+                f"MLflow failed to store the model ({lost[-1].name}: {lost[-1].status})",
+                f"mlflow.keras.autolog(log_models=False), then {LOG_MODEL} after fit",
+            )
+        raise Missing("the run has no logged model", LOG_MODEL)
+    try:
+        folder = run.fetch_model(ready[-1].uri)
+    except Exception as error:
+        raise Missing(f"the model's files could not be read: {_first_line(error)}", LOG_MODEL) from None
+    if not (folder / "MLmodel").is_file():
+        raise Missing("the logged model has no MLmodel file: MLflow lost it or it was deleted", LOG_MODEL)
+    return folder
+
+
+@provides()
+def flavors(model_folder: Path) -> Mapping[str, Any]:
+    """The flavors of the logged model with their settings, from its MLmodel file."""
+    import yaml
+
+    try:
+        parsed = yaml.safe_load((model_folder / "MLmodel").read_text(encoding="utf-8"))
+        return dict(parsed["flavors"])
+    except Exception as error:
+        raise Missing(f"the MLmodel file cannot be read: {_first_line(error)}", LOG_MODEL) from None
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]
+
+
+def _is_curve(key: str) -> bool:
+    return not key.startswith(("system/", "clfaudit/"))
+
+
+def _curve(client: MlflowClient, run_id: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+    points = client.get_metric_history(run_id, key)
+    steps = np.array([point.step for point in points], dtype=np.int64)
+    values = np.array([point.value for point in points], dtype=np.float64)
+    # MLflow's SQL store keeps ±inf as ±1.797e308.
+    values = np.where(np.abs(values) > 1.79e308, np.copysign(np.inf, values), values)
+    order = np.argsort(steps, kind="stable")
+    return steps[order], values[order]
+
+
+def _walk(client: MlflowClient, run_id: str, path: str = "", depth: int = 0) -> list[str]:
+    found: list[str] = []
+    for item in client.list_artifacts(run_id, path or None):
+        if item.path.startswith(SKIPPED_FOLDERS):
+            continue
+        if not item.is_dir:
+            found.append(item.path)
+        elif depth < 4 and len(found) < MAX_ARTIFACTS:
+            found += _walk(client, run_id, item.path, depth + 1)
+    return found[:MAX_ARTIFACTS]
+
+
+def _datasets(found: Any) -> Iterator[Dataset]:
+    for item in found.inputs.dataset_inputs if found.inputs else ():
+        context = next((tag.value for tag in item.tags if tag.key == "mlflow.data.context"), "")
+        try:
+            profile = json.loads(item.dataset.profile or "{}")
+        except json.JSONDecodeError:
+            profile = {}
+        yield Dataset(
+            name=item.dataset.name,
+            context=context,
+            digest=item.dataset.digest,
+            source_type=item.dataset.source_type,
+            profile=profile if isinstance(profile, dict) else {},
+        )
+
+
+def _models(client: MlflowClient, found: Any, model_uri: str | None) -> Iterator[LoggedModel]:
+    if model_uri:
+        yield LoggedModel(uri=model_uri, name=model_uri)
+        return
+    outputs = getattr(found, "outputs", None)
+    for output in outputs.model_outputs if outputs else ():
+        model = client.get_logged_model(output.model_id)
+        yield LoggedModel(
+            uri=f"models:/{model.model_id}", name=model.name, status=str(model.status), model_id=model.model_id
+        )
+    # MLflow 2 keeps models among the run's artifacts; its history tag names them.
+    for entry in json.loads(found.data.tags.get("mlflow.log-model.history", "[]")):
+        yield LoggedModel(uri=f"runs:/{found.info.run_id}/{entry['artifact_path']}", name=entry["artifact_path"])

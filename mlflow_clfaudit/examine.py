@@ -1,0 +1,57 @@
+"""Runs checks over evidence: cheap tiers first, every failure kept to the check that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.evidence import Evidence
+from mlflow_clfaudit.registry import Check
+from mlflow_clfaudit.types import Finding, Outcome, Status, Tier
+
+
+def examine(evidence: Evidence, checks: Iterable[Check], ignored: Mapping[str, str] | None = None) -> list[Outcome]:
+    """Run each check and, where it fires, its proof. `ignored` maps check names to the reviewer's reasons."""
+    ordered = sorted(checks, key=lambda check: (cost(evidence, check), check.area, check.name))
+    return [examine_one(evidence, check, (ignored or {}).get(check.name)) for check in ordered]
+
+
+def cost(evidence: Evidence, check: Check) -> Tier:
+    """The dearest tier that the check itself needs."""
+    return max((evidence.tier(name) for name in check.needs.required), default=Tier.STATIC)
+
+
+def examine_one(evidence: Evidence, check: Check, ignored: str | None = None) -> Outcome:
+    """Run one check and its proof."""
+    try:
+        arguments = evidence.arguments(check.needs)
+        found = check(**arguments)
+        findings = tuple(_completed(evidence, check, finding, ignored) for finding in found)
+    except Missing as missing:
+        return Outcome(
+            check.name, check.area, Status.SKIPPED, reason=missing.reason, how_to_supply=missing.how_to_supply
+        )
+    except Exception as error:  # a rule that fails must not take the audit with it
+        text = str(error).splitlines()[0][:200] if str(error) else ""
+        return Outcome(check.name, check.area, Status.FAILED, reason=f"{type(error).__name__}: {text}")
+    return Outcome(check.name, check.area, Status.FIRED if findings else Status.PASSED, findings)
+
+
+def _completed(evidence: Evidence, check: Check, finding: Finding, ignored: str | None) -> Finding:
+    named = replace(
+        finding,
+        check=check.name,
+        area=check.area,
+        severity=finding.severity or check.severity,
+        explains=finding.explains or check.explains,
+        ignored=ignored,
+    )
+    if check.prove is None or named.proof is not None:
+        return named
+    try:
+        return check.prove(named, **evidence.arguments(check.proof_needs))
+    except Missing as missing:
+        return replace(named, unproven=missing.reason)
+    except Exception as error:  # an unproven finding is still a finding
+        return replace(named, unproven=f"the proof failed: {type(error).__name__}")

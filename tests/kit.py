@@ -1,0 +1,85 @@
+"""Evidence from literals: what unit tests of checks are written with. No MLflow, no Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlflow_clfaudit.evidence import Evidence
+from mlflow_clfaudit.evidence.forward import Served, Trial
+from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.spec import Head, Loss, Spec
+from mlflow_clfaudit.examine import examine_one
+from mlflow_clfaudit.registry import Check
+from mlflow_clfaudit.types import Finding, Outcome, Status
+
+
+def outcome(check: Check, **given: Any) -> Outcome:
+    """What the check says of this evidence, proof included. Evidence that is not given is computed or missing."""
+    return examine_one(Evidence({"output": 0, **given}), check)
+
+
+def findings(check: Check, **given: Any) -> tuple[Finding, ...]:
+    """The check's findings; fails the test where the check was skipped or raised."""
+    found = outcome(check, **given)
+    assert found.status in (Status.FIRED, Status.PASSED), f"{found.status}: {found.reason}"
+    return found.findings
+
+
+def make_head(
+    units: int = 1, activation: str = "sigmoid", loss: str | None = "binary_crossentropy", **fields: Any
+) -> Head:
+    """A Dense head; `from_logits=True` and other options of the loss through `loss_options`."""
+    options = fields.pop("loss_options", {})
+    given = None if loss is None else Loss(loss, from_logits=options.get("from_logits", False), options=options)
+    activations = () if activation == "linear" else (activation,)
+    size = units if activation == "softmax" else None
+    return Head(**{"units": units, "activations": activations, "softmax_size": size, "loss": given, **fields})
+
+
+def make_spec(*heads: Head, **fields: Any) -> Spec:
+    return Spec(**{"kind": "Sequential", "layers": (), "heads": heads or (make_head(),), **fields})
+
+
+def make_labels(
+    train: Any = None, validation: Any = None, test: Any = None, whole: Any = None, names: Sequence[str] | None = None
+) -> Labels:
+    given: Mapping[str, Any] = {"train": train, "validation": validation, "test": test}
+    splits = {name: LabelSet(np.asarray(values)) for name, values in given.items() if values is not None}
+    return Labels(splits, LabelSet(np.asarray(whole)) if whole is not None else None, tuple(names) if names else None)
+
+
+def make_history(**curves: Any) -> History:
+    """make_history(loss=[…], accuracy=[…], val_loss=[…])"""
+    arrays = {name: np.asarray(values, dtype=np.float64) for name, values in curves.items()}
+    return History(
+        train={name: values for name, values in arrays.items() if not name.startswith("val_")},
+        validation={name[4:]: values for name, values in arrays.items() if name.startswith("val_")},
+    )
+
+
+def make_fit(**fields: Any) -> FitArguments:
+    return FitArguments(**fields)
+
+
+def make_served(outputs: Any, truth: Any, *, head: Head | None = None, held_out: bool = True, **fields: Any) -> Served:
+    array = np.asarray(outputs, dtype=np.float64)
+    array = array[:, None] if array.ndim == 1 else array
+    codes = np.asarray(truth, dtype=np.int64)
+    return Served(
+        split="validation" if held_out else "train",
+        held_out=held_out,
+        head=head or make_head(units=array.shape[1], activation="sigmoid" if array.shape[1] == 1 else "softmax"),
+        outputs=array,
+        truth=codes,
+        classes=max(int(codes.max()) + 1, array.shape[1], 2),
+        total=len(codes),
+        **fields,
+    )
+
+
+def make_trial(fit: Served, judge: Served) -> Trial:
+    return Trial(fit, judge)
