@@ -38,21 +38,8 @@ LIBRARIES = {
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel as built from this tree with the build backend of the environment: nothing is downloaded."""
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "--quiet",
-            "--no-deps",
-            "--no-build-isolation",
-            "--wheel-dir",
-            folder,
-            PROJECT,
-        ],
-        check=True,
-    )
+    flags = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *flags, PROJECT], check=True)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -90,21 +77,8 @@ def test_installed_wheel_offers_its_entry_points(wheel: Path, tmp_path: Path) ->
     """In a virtual environment with nothing else in it: the plugin needs the standard library only."""
     venv.create(tmp_path / "venv", with_pip=False)
     fresh = tmp_path / "venv" / "bin" / "python"
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "--python",
-            fresh,
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-index",
-            wheel,
-        ],
-        check=True,
-    )
+    pip = [sys.executable, "-m", "pip", "--python", fresh]
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-index", wheel], check=True)
     code = (
         "from importlib.metadata import entry_points\n"
         "(plugin,) = entry_points(group='mlflow.run_context_provider')\n"
@@ -112,9 +86,7 @@ def test_installed_wheel_offers_its_entry_points(wheel: Path, tmp_path: Path) ->
         "print(plugin.name, plugin.value, plugin.load()().in_context(), script.name, script.value)\n"
     )
     asked = subprocess.run([fresh, "-c", code], capture_output=True, text=True, check=True)
-    assert asked.stdout == (
-        "clfaudit mlflow_clfaudit.plugin:Provider False mlflow-clfaudit mlflow_clfaudit.cli:main\n"
-    )
+    assert asked.stdout == ("clfaudit mlflow_clfaudit.plugin:Provider False mlflow-clfaudit mlflow_clfaudit.cli:main\n")
     assert (tmp_path / "venv" / "bin" / "mlflow-clfaudit").is_file()
 
 
