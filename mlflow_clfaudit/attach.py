@@ -1,7 +1,8 @@
-"""The MLflow writer: a report becomes artifacts, metrics, a description and tags on its run. Nothing else writes MLflow."""
+"""The MLflow writer: a report becomes artifacts, metrics, a description and tags on its run."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tempfile
 import time
@@ -25,7 +26,7 @@ MAX_NOTE = 8_000
 
 
 def write(run: Run, report: Report) -> None:
-    """Attach the report: artifacts first, then everything else in one batch with the verdict, so that none is half there.
+    """Attach the report: artifacts first, then all the rest in one batch, so that a verdict means a report.
 
     Raises:
         NotWritable: the store refused; nothing says that the run was audited.
@@ -40,7 +41,11 @@ def write(run: Run, report: Report) -> None:
     client = MlflowClient(run.tracking_uri)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            files = {"report.json": to_json(report), "report.md": to_markdown(report), "report.html": to_html(report)}
+            files = {
+                "report.json": to_json(report),
+                "report.md": to_markdown(report),
+                "report.html": to_html(report),
+            }
             for name, text in files.items():
                 (Path(folder) / name).write_text(text, encoding="utf-8")
             client.log_artifacts(run.run_id, folder, FOLDER)
@@ -49,7 +54,7 @@ def write(run: Run, report: Report) -> None:
         client.log_batch(run.run_id, metrics=metrics(report), tags=written)
         if "clfaudit.error" in run.tags:
             client.delete_tag(run.run_id, "clfaudit.error")
-    except Exception as error:  # stores differ in what they raise
+    except Exception as error:  # noqa: BLE001 - stores differ in what they raise
         text = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise NotWritable(f"the report could not be written to run {run.run_id}: {text}; try --dry-run") from None
 
@@ -58,14 +63,12 @@ def note_failure(run: Run, reason: str) -> None:
     """Say on the run that an audit was tried and why it failed; never raises."""
     from mlflow import MlflowClient
 
-    try:
+    with contextlib.suppress(Exception):  # the failure itself reaches the caller anyway
         MlflowClient(run.tracking_uri).set_tag(run.run_id, "clfaudit.error", reason[:MAX_TAG])
-    except Exception:  # noqa: S110  the failure itself is reported to the caller already
-        pass
 
 
 def tags(report: Report) -> dict[str, str]:
-    """Every tag of the interface, always all of them, so that a re-audit leaves nothing stale. The verdict comes last."""
+    """Every tag of the interface, always all of them, so that a re-audit leaves nothing stale; the verdict last."""
     found = {
         "clfaudit.root_cause": report.root_cause or "none",
         "clfaudit.severity": str(report.severity or "none"),

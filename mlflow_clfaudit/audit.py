@@ -81,7 +81,10 @@ def audit_run(
 
 
 def audit_runs(
-    run_ids: Iterable[str], *, map: Callable[..., Iterable[Any]] = map, **options: Any
+    run_ids: Iterable[str],
+    *,
+    map: Callable[..., Iterable[Any]] = map,  # noqa: A002 - it is that function
+    **options: Any,
 ) -> Iterator[Report | AuditError]:
     """Audit many runs with any `map`; a run that could not be audited yields its error instead of a report."""
     return iter(map(partial(_audit_or_error, **options), run_ids))

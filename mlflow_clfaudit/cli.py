@@ -84,7 +84,7 @@ def run_command(
             click.echo(f"error: {result}", err=True)
             continue
         reports.append(result)
-        if form not in ("json",):
+        if form != "json":
             _print(result, form)
     if form == "json":
         _print_json(reports, many=len(ids) > 1)
@@ -134,7 +134,11 @@ def exit_code(reports: Iterable[Report], failed: int, fail_on: str) -> int:
 
 
 def _run_ids(
-    run_ids: tuple[str, ...], model_uri: str | None, experiment: str | None, filter_string: str, tracking_uri: str | None
+    run_ids: tuple[str, ...],
+    model_uri: str | None,
+    experiment: str | None,
+    filter_string: str,
+    tracking_uri: str | None,
 ) -> Iterable[str]:
     from mlflow_clfaudit.evidence.run import run_of_model, search_runs
 

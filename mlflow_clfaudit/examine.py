@@ -32,7 +32,7 @@ def examine_one(evidence: Evidence, check: Check, ignored: str | None = None) ->
         return Outcome(
             check.name, check.area, Status.SKIPPED, reason=missing.reason, how_to_supply=missing.how_to_supply
         )
-    except Exception as error:  # a rule that fails must not take the audit with it
+    except Exception as error:  # noqa: BLE001 - a rule that fails must not take the audit with it
         text = str(error).splitlines()[0][:200] if str(error) else ""
         return Outcome(check.name, check.area, Status.FAILED, reason=f"{type(error).__name__}: {text}")
     return Outcome(check.name, check.area, Status.FIRED if findings else Status.PASSED, findings)
@@ -53,5 +53,5 @@ def _completed(evidence: Evidence, check: Check, finding: Finding, ignored: str 
         return check.prove(named, **evidence.arguments(check.proof_needs))
     except Missing as missing:
         return replace(named, unproven=missing.reason)
-    except Exception as error:  # an unproven finding is still a finding
+    except Exception as error:  # noqa: BLE001 - an unproven finding is still a finding
         return replace(named, unproven=f"the proof failed: {type(error).__name__}")

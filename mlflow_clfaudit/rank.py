@@ -36,7 +36,13 @@ STAGE_OF: Mapping[str, int] = {
 
 # Rule 4 of the ranking: (a finding that is proven) → (names that it pushes below itself).
 # The weights of an under-trained net say nothing about direction, order or threshold.
-BELOW_UNDER_TRAINED = ("threshold-off", "inverted-positive-class", "permuted-labels", "class-imbalance", "class-shift")
+BELOW_UNDER_TRAINED = (
+    "threshold-off",
+    "inverted-positive-class",
+    "permuted-labels",
+    "class-imbalance",
+    "class-shift",
+)
 # Findings that are about a number, not about the model: if the model is good they are the headline.
 NUMBER_CHECKS = (
     "rounded-unbounded-output",
@@ -51,7 +57,12 @@ NUMBER_CHECKS = (
     "scores-used-as-classes",
 )
 # A split that is void makes the claims that rest on it void: single class, tail.
-SPLIT_CHECKS = ("tail-split-of-ordered-data", "single-class-validation", "class-missing-from-split", "class-shift")
+SPLIT_CHECKS = (
+    "tail-split-of-ordered-data",
+    "single-class-validation",
+    "class-missing-from-split",
+    "class-shift",
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,10 @@ class Ranked:
 
 
 def rank(
-    outcomes: Sequence[Outcome], *, unexplained: Mapping[str, Severity] | None = None, quality: float | None = None
+    outcomes: Sequence[Outcome],
+    *,
+    unexplained: Mapping[str, Severity] | None = None,
+    quality: float | None = None,
 ) -> Ranked:
     """Order findings so that the first is the cause.
 
@@ -209,7 +223,7 @@ def _verdict(outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> Verdic
     judged = [
         outcome
         for outcome in outcomes
-        if outcome.area not in ("reproduction",) and outcome.status in (Status.FIRED, Status.PASSED)
+        if outcome.area != "reproduction" and outcome.status in (Status.FIRED, Status.PASSED)
     ]
     if not judged:
         return Verdict.NOT_AUDITED

@@ -60,7 +60,7 @@ class Tier(IntEnum):
 
 
 class Grade(StrEnum):
-    """How a finding was proven: an identity, a held-out counterfactual, a statistical association, or a pattern only."""
+    """How a finding was proven: an identity, a held-out counterfactual, an association, or a pattern only."""
 
     A = "A"
     B = "B"

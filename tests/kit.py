@@ -45,7 +45,11 @@ def make_spec(*heads: Head, **fields: Any) -> Spec:
 
 
 def make_labels(
-    train: Any = None, validation: Any = None, test: Any = None, whole: Any = None, names: Sequence[str] | None = None
+    train: Any = None,
+    validation: Any = None,
+    test: Any = None,
+    whole: Any = None,
+    names: Sequence[str] | None = None,
 ) -> Labels:
     given: Mapping[str, Any] = {"train": train, "validation": validation, "test": test}
     splits = {name: LabelSet(np.asarray(values)) for name, values in given.items() if values is not None}

@@ -117,7 +117,7 @@ def read_run(run_id: str, tracking_uri: str | None = None, model_uri: str | None
                 f"no run {run_id!r} in {uri}; check the id, or set MLFLOW_TRACKING_URI to the store that has it"
             ) from None
         raise TrackingUnreachable(f"{uri} did not answer: {_first_line(error)}; is the server up?") from None
-    except Exception as error:  # requests' errors and SQLAlchemy's differ with the store
+    except Exception as error:  # noqa: BLE001 - requests' and SQLAlchemy's errors differ
         raise TrackingUnreachable(f"{uri} did not answer: {_first_line(error)}; is the server up?") from None
     info = found.info
     if info.lifecycle_stage == "deleted":
@@ -141,9 +141,7 @@ def read_run(run_id: str, tracking_uri: str | None = None, model_uri: str | None
             fetch=lambda path: Path(
                 mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, tracking_uri=uri)
             ),
-            fetch_model=lambda source: Path(
-                mlflow.artifacts.download_artifacts(artifact_uri=source, tracking_uri=uri)
-            ),
+            fetch_model=lambda source: Path(mlflow.artifacts.download_artifacts(artifact_uri=source, tracking_uri=uri)),
         )
     except MlflowException as error:
         raise AuditError(f"run {run_id} could not be read: {_first_line(error)}") from None
@@ -206,7 +204,7 @@ def model_folder(run: Run) -> Path:
         raise Missing("the run has no logged model", LOG_MODEL)
     try:
         folder = run.fetch_model(ready[-1].uri)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - artifact stores differ in what they raise
         raise Missing(f"the model's files could not be read: {_first_line(error)}", LOG_MODEL) from None
     if not (folder / "MLmodel").is_file():
         raise Missing("the logged model has no MLmodel file: MLflow lost it or it was deleted", LOG_MODEL)
@@ -221,7 +219,7 @@ def flavors(model_folder: Path) -> Mapping[str, Any]:
     try:
         parsed = yaml.safe_load((model_folder / "MLmodel").read_text(encoding="utf-8"))
         return dict(parsed["flavors"])
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - yaml's errors and a wrong shape alike
         raise Missing(f"the MLmodel file cannot be read: {_first_line(error)}", LOG_MODEL) from None
 
 
@@ -280,7 +278,10 @@ def _models(client: MlflowClient, found: Any, model_uri: str | None) -> Iterator
     for output in outputs.model_outputs if outputs else ():
         model = client.get_logged_model(output.model_id)
         yield LoggedModel(
-            uri=f"models:/{model.model_id}", name=model.name, status=str(model.status), model_id=model.model_id
+            uri=f"models:/{model.model_id}",
+            name=model.name,
+            status=str(model.status),
+            model_id=model.model_id,
         )
     # MLflow 2 keeps models among the run's artifacts; its history tag names them.
     for entry in json.loads(found.data.tags.get("mlflow.log-model.history", "[]")):
