@@ -74,9 +74,7 @@ def test_mlflow_lists_the_command_without_loading_the_audit() -> None:
     assert plugin.__name__ not in seen["waiting"]
 
 
-@pytest.mark.parametrize(
-    "command", [[str(SCRIPTS / "mlflow")], [sys.executable, "-m", "mlflow"]], ids=["script", "-m"]
-)
+@pytest.mark.parametrize("command", [[str(SCRIPTS / "mlflow")], [sys.executable, "-m", "mlflow"]], ids=["script", "-m"])
 def test_help_through_mlflow(command: list[str]) -> None:
     ran = run(*command, "clfaudit", "--help")
     assert ran.returncode == 0, ran.stderr
