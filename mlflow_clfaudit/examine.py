@@ -27,7 +27,8 @@ def examine_one(evidence: Evidence, check: Check, ignored: str | None = None) ->
     try:
         arguments = evidence.arguments(check.needs)
         found = check(**arguments)
-        findings = tuple(_completed(evidence, check, finding, ignored) for finding in found)
+        completed = [_completed(evidence, check, finding, ignored) for finding in found]
+        findings = tuple(finding for finding in completed if finding is not None)
     except Missing as missing:
         return Outcome(
             check.name, check.area, Status.SKIPPED, reason=missing.reason, how_to_supply=missing.how_to_supply
@@ -38,7 +39,8 @@ def examine_one(evidence: Evidence, check: Check, ignored: str | None = None) ->
     return Outcome(check.name, check.area, Status.FIRED if findings else Status.PASSED, findings)
 
 
-def _completed(evidence: Evidence, check: Check, finding: Finding, ignored: str | None) -> Finding:
+def _completed(evidence: Evidence, check: Check, finding: Finding, ignored: str | None) -> Finding | None:
+    """The finding with what the runner knows and with its proof; None where the proof refuted it."""
     named = replace(
         finding,
         check=check.name,

@@ -21,7 +21,7 @@ from mlflow_clfaudit.errors import UsageError
 from mlflow_clfaudit.types import AREAS, Finding, Severity
 
 CheckFunction = Callable[..., Iterable[Finding]]
-ProofFunction = Callable[..., Finding]
+ProofFunction = Callable[..., Finding | None]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,10 @@ class Check:
         }
 
     def proof(self, function: ProofFunction) -> ProofFunction:
-        """Register `function(finding, evidence…) -> finding`, run only after the check has fired."""
+        """Register `function(finding, evidence…) -> finding`, run only after the check has fired.
+
+        A proof that refutes the suspicion returns None: the finding is dropped, and the check has passed.
+        """
         self.prove = function
         self.proof_needs = Needs.of(function, skip=1)
         return function
