@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -14,11 +14,11 @@ from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.counterfactuals import Budget
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.run import Run, read_run
-from mlflow_clfaudit.examine import examine
-from mlflow_clfaudit.rank import rank
+from mlflow_clfaudit.examine import examine, examine_repaired
+from mlflow_clfaudit.rank import Ranked, rank
 from mlflow_clfaudit.registry import Check, all_checks, select
 from mlflow_clfaudit.report.figures import figures
-from mlflow_clfaudit.types import Report, Severity, Tier
+from mlflow_clfaudit.types import Outcome, Report, Severity, Tier
 
 IGNORE_TAG = "clfaudit.ignore."
 
@@ -116,12 +116,7 @@ def audit(
     ignored = {**_reviewers_word(run.experiment_tags), **_reviewers_word(run.tags), **(ignore or {})}
     started = time.perf_counter()
     outcomes = examine(evidence, chosen, ignored)
-    served = evidence.peek("served")
-    ranked = rank(
-        outcomes,
-        unexplained={check.name: check.unexplained for check in chosen if check.severity is Severity.SYMPTOM},
-        quality=served.balanced_accuracy if served is not None else None,
-    )
+    outcomes, ranked = _ranked(evidence, chosen, outcomes)
     examined = time.perf_counter() - started
     return Report(
         run_id=run.run_id,
@@ -140,6 +135,22 @@ def audit(
         digest=run.digest,
         headline=_headline(evidence),
     )
+
+
+def _ranked(evidence: Evidence, checks: Sequence[Check], outcomes: list[Outcome]) -> tuple[list[Outcome], Ranked]:
+    """Rank; where the first cause can be mended virtually, judge what is downstream of it on the mended model."""
+    served = evidence.peek("served")
+    unexplained = {check.name: check.unexplained for check in checks if check.severity is Severity.SYMPTOM}
+    quality = served.balanced_accuracy if served is not None else None
+    ranked = rank(outcomes, unexplained=unexplained, quality=quality)
+    first = next((check for check in checks if check.name == ranked.root_cause), None)
+    mended = examine_repaired(evidence, first, checks) if first is not None else []
+    if not mended:
+        return outcomes, ranked
+    renewed = {outcome.check: outcome for outcome in mended}
+    outcomes = [renewed.get(outcome.check, outcome) for outcome in outcomes]
+    residual = frozenset(outcome.check for outcome in mended if outcome.findings)
+    return outcomes, rank(outcomes, unexplained=unexplained, quality=quality, residual=residual)
 
 
 def _audit_or_error(run_id: str, **options: Any) -> Report | AuditError:

@@ -7,14 +7,33 @@ from dataclasses import replace
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
-from mlflow_clfaudit.registry import Check
-from mlflow_clfaudit.types import Finding, Outcome, Status, Tier
+from mlflow_clfaudit.registry import Check, Needs
+from mlflow_clfaudit.types import Finding, Outcome, Severity, Status, Tier
 
 
 def examine(evidence: Evidence, checks: Iterable[Check], ignored: Mapping[str, str] | None = None) -> list[Outcome]:
     """Run each check and, where it fires, its proof. `ignored` maps check names to the reviewer's reasons."""
     ordered = sorted(checks, key=lambda check: (cost(evidence, check), check.area, check.name))
     return [examine_one(evidence, check, (ignored or {}).get(check.name)) for check in ordered]
+
+
+def examine_repaired(evidence: Evidence, repaired: Check, checks: Iterable[Check]) -> list[Outcome]:
+    """Run the checks that look at what training and thresholds made of the model, with one fault's fix applied.
+
+    Symptoms are left out: they are what was seen, not what would be. Empty where the fault cannot be mended virtually.
+    """
+    if repaired.mend is None:
+        return []
+    try:
+        pieces = repaired.mend(**evidence.arguments(Needs.of(repaired.mend)))
+    except Missing:
+        return []
+    downstream = [
+        check
+        for check in checks
+        if check.area in ("training_dynamics", "thresholding") and check.severity is not Severity.SYMPTOM
+    ]
+    return examine(evidence.replaced(**pieces), downstream)
 
 
 def cost(evidence: Evidence, check: Check) -> Tier:

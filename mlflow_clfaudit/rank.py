@@ -1,73 +1,114 @@
-"""Root cause first: which finding is the cause, which are its effects, and how sure that is. Pure and table-driven."""
+"""Root cause first: which finding is the cause, which are its effects, and how sure that is. Pure and table-driven.
+
+The order is that of the making of a classifier: what goes wrong earlier explains what goes wrong later. What a proven
+cause makes unreadable (a threshold chosen on an untrained net, say) is kept, but as info, with the cause named.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mlflow_clfaudit.types import Confidence, Finding, Grade, Outcome, Severity, Status, Verdict
 
 MAX_CAUSES = 3
 
-# Upstream first: what comes earlier in the making of a classifier explains what comes later.
-STAGES: Mapping[str, int] = {
+# Upstream first: reproduction, labels, split, input scale, architecture, head and loss, optimisation, checkpoint,
+# threshold, metric.
+STAGE_OF_AREA: Mapping[str, int] = {
     "reproduction": 0,
     "label_encoding": 1,
     "stratification": 2,
-    "activation_loss": 4,
+    "activation_loss": 5,
     "training_dynamics": 6,
     "thresholding": 8,
 }
-STAGE_OF: Mapping[str, int] = {
+STAGE_OF_CHECK: Mapping[str, int] = {
     "unscaled-inputs": 3,
     "low-contrast-inputs": 3,
-    "inputs-differ-between-splits": 2,
+    "no-nonlinearity": 4,
     "symmetric-initialisation": 4,
     "poor-initialisation": 4,
     "bottleneck": 4,
-    "class-imbalance": 7,
     "batchnorm-gap": 7,
+    "class-imbalance": 8,
+    "class-weight-overcorrected": 8,
     "rounded-unbounded-output": 9,
     "metric-misresolved": 9,
-    "argmax-on-one-column": 9,
     "broadcast-comparison": 9,
     "exact-match-accuracy": 9,
+    "scored-in-wrong-label-space": 9,
 }
 
-# Rule 4 of the ranking: (a finding that is proven) → (names that it pushes below itself).
-# The weights of an under-trained net say nothing about direction, order or threshold.
-BELOW_UNDER_TRAINED = (
-    "threshold-off",
-    "inverted-positive-class",
-    "permuted-labels",
-    "class-imbalance",
-    "class-shift",
+# Findings about a number: where the model behind it is good, the number is the headline.
+ABOUT_A_NUMBER = frozenset(
+    {
+        "argmax-on-one-column",
+        "auc-on-labels",
+        "broadcast-comparison",
+        "exact-match-accuracy",
+        "logloss-on-labels",
+        "metric-misresolved",
+        "rounded-unbounded-output",
+        "scored-in-wrong-label-space",
+        "scores-used-as-classes",
+        "threshold-on-wrong-scale",
+    }
 )
-# Findings that are about a number, not about the model: if the model is good they are the headline.
-NUMBER_CHECKS = (
-    "rounded-unbounded-output",
-    "argmax-on-one-column",
-    "broadcast-comparison",
-    "exact-match-accuracy",
-    "metric-misresolved",
-    "threshold-on-wrong-scale",
-    "scored-in-wrong-label-space",
-    "auc-on-labels",
-    "logloss-on-labels",
-    "scores-used-as-classes",
+GOOD_BALANCED_ACCURACY = 0.8
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Where `cause` holds, findings that `effect` names are no more than info: they cannot be read under that cause."""
+
+    cause: Callable[[Finding], bool]
+    effect: Callable[[Finding], bool]
+
+
+def _named(*names: str) -> Callable[[Finding], bool]:
+    return lambda finding: finding.check in names
+
+
+def _established(*names: str) -> Callable[[Finding], bool]:
+    return lambda finding: finding.check in names and finding.confidence is not Confidence.SUSPECTED
+
+
+def _breaks_the_loss(finding: Finding) -> bool:
+    """A proven fault of the head, the loss or the labels that no training can overcome."""
+    return (
+        finding.area in ("activation_loss", "label_encoding")
+        and finding.level is Severity.BLOCKER
+        and finding.confidence is Confidence.PROVEN
+    )
+
+
+def _is_dynamics(finding: Finding) -> bool:
+    return finding.area == "training_dynamics" and finding.check != "misconfigured-callback"
+
+
+EXCLUSIONS = (
+    # A net that has hardly moved has no direction, order or threshold yet.
+    Exclusion(_established("under-trained"), _named("threshold-off", "inverted-positive-class", "permuted-labels")),
+    Exclusion(_established("under-trained"), _named("uncalibrated-probabilities", "stopped-early")),
+    # Nor does one that diverged, or whose signal died on the way.
+    Exclusion(
+        _established("learning-rate-too-high", "dead-units", "vanishing-gradient", "symmetric-initialisation"),
+        _named("threshold-off", "inverted-positive-class", "permuted-labels", "uncalibrated-probabilities"),
+    ),
+    # Zero gradients, constant outputs and a stuck loss are what a broken loss looks like in training.
+    Exclusion(_breaks_the_loss, _is_dynamics),
+    Exclusion(_breaks_the_loss, _named("threshold-off", "uncalibrated-probabilities", "threshold-on-wrong-scale")),
+    # A validation slice of one class says nothing about when to stop.
+    Exclusion(_named("single-class-validation"), _named("overfit", "stopped-early", "threshold-tuned-on-test")),
 )
-# A split that is void makes the claims that rest on it void: single class, tail.
-SPLIT_CHECKS = (
-    "tail-split-of-ordered-data",
-    "single-class-validation",
-    "class-missing-from-split",
-    "class-shift",
-)
+# At most a warning beside a proven cause: true of the data, but not what keeps this net from learning.
+SECOND_TO_UNDER_TRAINED = frozenset({"class-imbalance", "class-shift"})
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """The ranked findings and what they leave unexplained. The root cause is the first finding, if it is one."""
+    """The ranked findings and the symptoms that they leave over."""
 
     findings: tuple[Finding, ...]
     symptoms: tuple[Finding, ...]
@@ -80,151 +121,143 @@ def rank(
     *,
     unexplained: Mapping[str, Severity] | None = None,
     quality: float | None = None,
+    residual: frozenset[str] = frozenset(),
 ) -> Ranked:
     """Order findings so that the first is the cause.
 
     Args:
         outcomes: of every check that was selected.
         unexplained: what each symptom counts as when no finding explains it.
-        quality: balanced accuracy of the served model on the judged rows, None where it was not measured.
+        quality: balanced accuracy of the served model on the judged rows; None where it was not measured.
+        residual: checks that still fire after the first cause was repaired virtually: faults of their own.
     """
     found = [finding for outcome in outcomes for finding in outcome.findings]
-    found = [replace(finding, confidence=confidence(finding)) for finding in found]
-    gate_failed = any(finding.check == "not-reproduced" for finding in found)
-    if gate_failed:
-        found = [_capped(finding) for finding in found]
-    symptoms = [finding for finding in found if finding.level is Severity.SYMPTOM]
-    findings = [finding for finding in found if finding.level is not Severity.SYMPTOM]
-    explained = {name for finding in findings if _may_explain(finding) for name in finding.explains}
-    for symptom in symptoms:
-        counts_as = (unexplained or {}).get(symptom.check, Severity.INFO)
-        if symptom.check not in explained and counts_as.at_least(Severity.WARN):
-            findings.append(replace(symptom, severity=counts_as))
-    symptoms = [item for item in symptoms if all(other.check != item.check for other in findings)]
-    findings = _demoted(findings)
-    names = {symptom.check for symptom in symptoms}
-    findings.sort(key=lambda finding: _order(finding, findings, names, quality))
-    attached: set[str] = set()
-    ranked = []
-    for finding in findings:
-        mine = [name for name in finding.explains if name in names and name not in attached]
-        attached |= set(mine)
-        ranked.append(replace(finding, symptoms=tuple(mine)))
-    verdict = _verdict(outcomes, ranked)
-    head = ranked[0] if ranked else None
-    is_cause = head is not None and head.counts and head.level.at_least(Severity.WARN)
-    return Ranked(tuple(ranked), tuple(symptoms), verdict, head.check if head and is_cause else None)
+    if any(finding.check == "not-reproduced" for finding in found):
+        found = [_without_counterfactual(finding) for finding in found]
+    reference = max((f.proof.after for f in found if f.proof and f.proof.after is not None), default=None)
+    found = [replace(finding, confidence=confidence(finding, reference)) for finding in found]
+    findings, symptoms = _explained(found, unexplained or {})
+    findings = [_excluded(finding, findings, residual) for finding in findings]
+    shown = {symptom.check for symptom in symptoms}
+    findings.sort(key=lambda finding: _order(finding, findings, shown, quality))
+    ranked = tuple(_with_symptoms(findings, shown))
+    first = next(iter(causes(ranked)), None)
+    return Ranked(ranked, tuple(symptoms), _verdict(outcomes, ranked), first.check if first else None)
 
 
-def confidence(finding: Finding) -> Confidence:
-    """Grade A, or B with most of the lost quality regained, is proven; other B supported; C, D or none suspected."""
+def confidence(finding: Finding, reference: float | None = None) -> Confidence:
+    """An identity, or a counterfactual that regains most of what was lost, is proven; a lesser one supports.
+
+    `reference` is the best quality that any counterfactual of this run reached.
+    """
     proof = finding.proof
-    if proof is None:
+    if proof is None or proof.grade in (Grade.C, Grade.D):
         return Confidence.SUSPECTED
     if proof.grade is Grade.A:
         return Confidence.PROVEN
-    if proof.grade is Grade.B:
-        strong = proof.p_value is None or proof.p_value < 0.01
-        return Confidence.PROVEN if strong else Confidence.SUPPORTED
-    return Confidence.SUSPECTED
+    return Confidence.PROVEN if _regained(finding, reference) >= 0.8 else Confidence.SUPPORTED
 
 
 def causes(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings that count as causes: at most three, warn or above, in ranked order."""
+    """The findings that count as causes, at most three: warn or above, in ranked order."""
     counted = [finding for finding in findings if finding.counts and finding.level.at_least(Severity.WARN)]
     return counted[:MAX_CAUSES]
 
 
-def _may_explain(finding: Finding) -> bool:
-    return finding.level.at_least(Severity.INFO)
+def _regained(finding: Finding, reference: float | None) -> float:
+    """ρ: the share of the lost quality that this finding's counterfactual gives back; 0 where it was not measured."""
+    proof = finding.proof
+    if proof is None or proof.before is None or proof.after is None or reference is None:
+        return 0.0
+    lost = reference - proof.before
+    return (proof.after - proof.before) / lost if lost > 0 else 0.0
 
 
-def _capped(finding: Finding) -> Finding:
+def _without_counterfactual(finding: Finding) -> Finding:
     """Where the run could not be reproduced, what rests on predictions is no more than a suspicion."""
     if finding.proof is None or finding.proof.grade is not Grade.B:
         return finding
-    return replace(finding, proof=replace(finding.proof, grade=Grade.C), confidence=Confidence.SUSPECTED)
+    return replace(finding, proof=replace(finding.proof, grade=Grade.C))
 
 
-def _demoted(findings: list[Finding]) -> list[Finding]:
-    """Exclusion rules: what a proven upstream cause makes unreadable is kept, but as info."""
-    by_name = {finding.check: finding for finding in findings if finding.counts}
-    out = []
-    static_blocker = any(
-        finding.area in ("activation_loss", "label_encoding")
-        and finding.level is Severity.BLOCKER
-        and finding.confidence is Confidence.PROVEN
-        for finding in by_name.values()
-    )
-    under_trained = by_name.get("under-trained")
-    for finding in findings:
-        explained_by = next(
-            (
-                other
-                for other in by_name.values()
-                if other.check != finding.check
-                and finding.check in other.explains
-                and other.level.weight >= min(finding.level.weight, 2)
-                and _rank_of(other) >= _rank_of(finding)
-            ),
-            None,
-        )
-        severity = finding.level
-        if static_blocker and finding.area == "training_dynamics" and finding.check != "misconfigured-callback":
-            severity = Severity.INFO
-        elif (
-            under_trained is not None
-            and under_trained.confidence is not Confidence.SUSPECTED
-            and finding.check in BELOW_UNDER_TRAINED
-        ):
-            severity = min(severity, Severity.WARN, key=lambda item: item.weight)
-            if finding.check in ("threshold-off", "inverted-positive-class", "permuted-labels"):
-                severity = Severity.INFO
-        elif explained_by is not None and finding.level.at_least(Severity.WARN):
-            severity = finding.level
-        out.append(replace(finding, severity=severity))
-    return out
+def _explained(found: Iterable[Finding], unexplained: Mapping[str, Severity]) -> tuple[list[Finding], list[Finding]]:
+    """Findings and symptoms; a symptom that nothing explains becomes a finding of the severity that it counts as."""
+    found = list(found)
+    findings = [finding for finding in found if finding.level is not Severity.SYMPTOM]
+    symptoms = []
+    explained = {name for finding in findings for name in finding.explains}
+    for symptom in (finding for finding in found if finding.level is Severity.SYMPTOM):
+        counts_as = unexplained.get(symptom.check, Severity.INFO)
+        if symptom.check in explained or not counts_as.at_least(Severity.WARN):
+            symptoms.append(symptom)
+        else:
+            findings.append(replace(symptom, severity=counts_as))
+    return findings, symptoms
 
 
-def _rank_of(finding: Finding) -> int:
-    return {Confidence.PROVEN: 2, Confidence.SUPPORTED: 1, Confidence.SUSPECTED: 0}[finding.confidence]
+def _excluded(finding: Finding, findings: Sequence[Finding], residual: frozenset[str]) -> Finding:
+    """The finding, lowered to info where a proven cause makes it unreadable."""
+    others = [other for other in findings if other.check != finding.check and other.counts]
+    for rule in EXCLUSIONS:
+        cause = next((other for other in others if rule.cause(other)), None)
+        if cause is not None and rule.effect(finding) and finding.check not in residual:
+            return replace(finding, severity=Severity.INFO, explained_by=cause.check)
+    if finding.check in SECOND_TO_UNDER_TRAINED and finding.level.at_least(Severity.ERROR):
+        cause = next((other for other in others if _established("under-trained")(other)), None)
+        if cause is not None:
+            return replace(finding, severity=Severity.WARN, explained_by=cause.check)
+    return finding
 
 
 def _order(
     finding: Finding, findings: Sequence[Finding], symptoms: set[str], quality: float | None
 ) -> tuple[object, ...]:
-    """Sort key, smallest first: what counts, then causes before what they explain, then proof, severity, upstream."""
+    """The sort key, smallest first."""
     explained = any(
-        finding.check in other.explains and other.check not in finding.explains and other.level.at_least(Severity.WARN)
+        finding.check in other.explains and finding.check != other.check and other.level.at_least(Severity.WARN)
         for other in findings
-        if other.check != finding.check
     )
-    about_number = finding.check in NUMBER_CHECKS
-    number_first = about_number and finding.confidence is Confidence.PROVEN and (quality or 0.0) >= 0.8
-    void_split = finding.check in SPLIT_CHECKS and any(
-        other.check == "under-trained" and other.confidence is not Confidence.SUSPECTED for other in findings
+    good = quality is not None and quality >= GOOD_BALANCED_ACCURACY
+    number_is_wrong = finding.check in ABOUT_A_NUMBER and finding.confidence is Confidence.PROVEN and good
+    # A void split is worth fixing, but a net that learnt nothing is why the run is bad.
+    about_split_only = finding.area == "stratification" and any(
+        _established("under-trained")(other) or _breaks_the_loss(other) for other in findings
     )
-    serious = finding.level.at_least(Severity.ERROR)
     return (
         not finding.counts,
-        -min(finding.level.weight, 2) if not serious else -3,
-        not number_first,
+        -_class_of(finding.level),
+        not number_is_wrong,
         explained,
-        void_split,
-        -_rank_of(finding),
+        about_split_only,
+        _CONFIDENCES.index(finding.confidence),
         -finding.level.weight,
         -len(symptoms & set(finding.explains)),
-        STAGE_OF.get(finding.check, STAGES.get(finding.area, 5)),
+        STAGE_OF_CHECK.get(finding.check, STAGE_OF_AREA.get(finding.area, 5)),
         finding.check,
     )
 
 
-def _verdict(outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> Verdict:
-    judged = [
-        outcome
-        for outcome in outcomes
-        if outcome.area != "reproduction" and outcome.status in (Status.FIRED, Status.PASSED)
-    ]
+_CONFIDENCES = (Confidence.PROVEN, Confidence.SUPPORTED, Confidence.SUSPECTED)
+
+
+def _class_of(level: Severity) -> int:
+    """Errors and blockers are one class: which of them is the cause is not a matter of severity."""
+    return min(level.weight, Severity.ERROR.weight)
+
+
+def _with_symptoms(findings: Iterable[Finding], symptoms: set[str]) -> Iterable[Finding]:
+    """Each symptom under the first finding that explains it."""
+    left = set(symptoms)
+    for finding in findings:
+        mine = tuple(name for name in finding.explains if name in left)
+        left -= set(mine)
+        yield replace(finding, symptoms=mine)
+
+
+def _verdict(outcomes: Iterable[Outcome], findings: Iterable[Finding]) -> Verdict:
+    judged = any(
+        outcome.area != "reproduction" and outcome.status in (Status.FIRED, Status.PASSED) for outcome in outcomes
+    )
     if not judged:
         return Verdict.NOT_AUDITED
     levels = [finding.level for finding in findings if finding.counts]

@@ -22,6 +22,7 @@ from mlflow_clfaudit.types import AREAS, Finding, Severity
 
 CheckFunction = Callable[..., Iterable[Finding]]
 ProofFunction = Callable[..., Finding | None]
+RepairFunction = Callable[..., Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Check:
     unexplained: Severity
     area: str
     prove: ProofFunction | None = None
+    mend: RepairFunction | None = None
     needs: Needs = field(init=False)
     proof_needs: Needs = field(init=False)
 
@@ -91,6 +93,14 @@ class Check:
         """
         self.prove = function
         self.proof_needs = Needs.of(function, skip=1)
+        return function
+
+    def repair(self, function: RepairFunction) -> RepairFunction:
+        """Register `function(evidence…) -> {evidence name: value once repaired}`: the fix, applied virtually.
+
+        The ranking judges what is downstream of this fault on the repaired evidence.
+        """
+        self.mend = function
         return function
 
     def __call__(self, *args: Any, **kwargs: Any) -> list[Finding]:

@@ -116,6 +116,7 @@ class Finding:
     confidence: Confidence = Confidence.SUSPECTED
     ignored: str | None = None
     symptoms: tuple[str, ...] = ()
+    explained_by: str | None = None
 
     @property
     def level(self) -> Severity:

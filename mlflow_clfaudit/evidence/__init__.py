@@ -74,6 +74,20 @@ class Evidence:
         except Missing:
             return None
 
+    def replaced(self, **pieces: Any) -> Evidence:
+        """The same evidence with some pieces replaced; what is made from them is computed anew when asked for."""
+        stale = set(pieces)
+        while grown := {
+            name
+            for name, provider in providers().items()
+            if name not in stale and stale & {*provider.needs.required, *provider.needs.optional}
+        }:
+            stale |= grown
+        known = {name: value for name, value in self._known.items() if name not in stale}
+        copy = Evidence(known | pieces, self.cap)
+        copy.seconds = self.seconds
+        return copy
+
     def peek(self, name: str) -> Any:
         """The piece of evidence if it has been computed already, else None."""
         value = self._known.get(name)

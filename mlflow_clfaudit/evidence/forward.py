@@ -155,7 +155,7 @@ def network(keras_file: Path, spec: Spec, head: Head, device: str) -> Network:
     keras = import_keras(spec.backend, device)
 
     def reload() -> Any:
-        return keras.saving.load_model(keras_file, compile=False, safe_mode=True)
+        return _with_head(keras, keras.saving.load_model(keras_file, compile=False, safe_mode=True), spec, head)
 
     try:
         model = reload()
@@ -289,6 +289,20 @@ def import_keras(backend: str | None, device: str) -> Any:
     if device == "gpu" and "GPU" not in _device_name(keras):
         raise Missing("no GPU is visible to Keras", "--device auto")
     return keras
+
+
+def _with_head(keras: Any, model: Any, spec: Spec, head: Head) -> Any:
+    """The model with the activation that `head` names, where a virtual repair differs from the file."""
+    saved = next((item for item in spec.heads if item.name == head.name), head)
+    if saved.activations == head.activations:
+        return model
+    owner = model
+    for name in head.name.split("/"):
+        owner = owner.get_layer(name)
+    if getattr(owner, "activation", None) is None:
+        raise Missing(f"the activation of {head.name} cannot be exchanged in place")
+    owner.activation = keras.activations.get(head.activation)
+    return model
 
 
 def _tap(keras: Any, model: Any, head: Head) -> Any:

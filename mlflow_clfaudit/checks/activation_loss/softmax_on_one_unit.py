@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from mlflow_clfaudit import measures
@@ -27,8 +27,8 @@ def softmax_on_one_unit(head: Head) -> Iterator[Finding]:
 
     ## Why it matters
     Softmax divides each exponential by their sum; with one unit that is exp(z)/exp(z) = 1 whatever the weights are. On
-    TensorFlow, Keras trains on the logits behind the softmax, so the loss falls as if all were well while accuracy stays
-    at the share of class 1. Elsewhere the gradient is zero and no weight ever moves.
+    TensorFlow, Keras trains on the logits behind the softmax, so the loss falls as if all were well while accuracy
+    stays at the share of class 1. Elsewhere the gradient is zero and no weight ever moves.
 
     ## How it is detected
     Statically: the axis that the softmax before the output normalises over has size 1. No data is needed.
@@ -49,6 +49,11 @@ def softmax_on_one_unit(head: Head) -> Iterator[Finding]:
             fix='Dense(1, activation="sigmoid")',
             evidence={"layer": head.layer, "activation": "softmax", "units": 1},
         )
+
+
+@softmax_on_one_unit.repair
+def sigmoid_head(head: Head) -> Mapping[str, Head]:
+    return {"head": replace(head, activations=(*head.activations[:-1], "sigmoid"), softmax_size=None)}
 
 
 @softmax_on_one_unit.proof
