@@ -139,8 +139,8 @@ def rank(
     findings, symptoms = _explained(found, unexplained or {})
     findings = [_excluded(finding, findings, residual) for finding in findings]
     shown = {symptom.check for symptom in symptoms}
-    findings.sort(key=lambda finding: _order(finding, findings, shown, quality))
-    ranked = tuple(_with_symptoms(findings, shown))
+    ordered = sorted(findings, key=lambda finding: _order(finding, findings, shown, quality))
+    ranked = tuple(_with_symptoms(ordered, shown))
     first = next(iter(causes(ranked)), None)
     return Ranked(ranked, tuple(symptoms), _verdict(outcomes, ranked), first.check if first else None)
 

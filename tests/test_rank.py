@@ -1,0 +1,176 @@
+from typing import Any
+
+import pytest
+
+from mlflow_clfaudit.rank import MAX_CAUSES, Ranked, causes, confidence, rank
+from mlflow_clfaudit.registry import all_checks
+from mlflow_clfaudit.types import Confidence, Finding, Grade, Outcome, Proof, Severity, Status, Verdict
+
+AREAS = {name: check.area for name, check in all_checks().items()}
+
+
+def finding(
+    check: str,
+    severity: Severity = Severity.ERROR,
+    grade: Grade | None = Grade.A,
+    *,
+    area: str = "activation_loss",
+    before: float | None = None,
+    after: float | None = None,
+    **fields: Any,
+) -> Finding:
+    proof = None if grade is None else Proof(grade, "measured", "balanced accuracy", before, after)
+    return Finding(f"about {check}", check=check, area=area, severity=severity, proof=proof, **fields)
+
+
+def ranked(*found: Finding, **options: Any) -> Ranked:
+    outcomes = [Outcome(item.check, item.area, Status.FIRED, (item,)) for item in found]
+    return rank([*outcomes, Outcome("quiet", "label_encoding", Status.PASSED)], **options)
+
+
+def order(*found: Finding, **options: Any) -> list[str]:
+    return [item.check for item in ranked(*found, **options).findings]
+
+
+SYMPTOM = finding("constant-prediction", Severity.SYMPTOM, area="training_dynamics")
+UNDER_TRAINED = finding("under-trained", grade=Grade.B, area="training_dynamics", before=0.5, after=1.0)
+
+
+def test_no_finding_is_healthy() -> None:
+    result = ranked()
+    assert (result.verdict, result.root_cause) == (Verdict.HEALTHY, None)
+
+
+def test_nothing_checked_is_not_audited() -> None:
+    assert rank([Outcome("a", "label_encoding", Status.SKIPPED)]).verdict is Verdict.NOT_AUDITED
+    assert rank([Outcome("a", "label_encoding", Status.FAILED)]).verdict is Verdict.NOT_AUDITED
+
+
+def test_the_reproduction_gate_alone_judges_nothing() -> None:
+    assert rank([Outcome("not-reproduced", "reproduction", Status.PASSED)]).verdict is Verdict.NOT_AUDITED
+
+
+@pytest.mark.parametrize(
+    ("severity", "verdict"),
+    [
+        (Severity.BLOCKER, Verdict.FAULTY),
+        (Severity.ERROR, Verdict.FAULTY),
+        (Severity.WARN, Verdict.SUSPECT),
+        (Severity.INFO, Verdict.HEALTHY),
+    ],
+)
+def test_the_worst_severity_gives_the_verdict(severity: Severity, verdict: Verdict) -> None:
+    assert ranked(finding("a", severity)).verdict is verdict
+
+
+def test_info_is_never_the_root_cause() -> None:
+    assert ranked(finding("a", Severity.INFO)).root_cause is None
+
+
+def test_an_ignored_finding_stays_last_and_does_not_count() -> None:
+    result = ranked(finding("a", ignored="known"), finding("b", Severity.WARN))
+    assert [item.check for item in result.findings] == ["b", "a"]
+    assert result.verdict is Verdict.SUSPECT
+
+
+def test_a_symptom_goes_under_the_cause_that_explains_it() -> None:
+    result = ranked(SYMPTOM, finding("softmax-on-one-unit", explains=("constant-prediction",)))
+    assert [item.check for item in result.symptoms] == ["constant-prediction"]
+    assert result.findings[0].symptoms == ("constant-prediction",)
+
+
+def test_an_unexplained_symptom_counts_as_what_its_check_says() -> None:
+    result = ranked(SYMPTOM, unexplained={"constant-prediction": Severity.WARN})
+    assert (result.verdict, result.root_cause) == (Verdict.SUSPECT, "constant-prediction")
+    assert ranked(SYMPTOM).verdict is Verdict.HEALTHY
+
+
+def test_error_before_warn_however_well_proven() -> None:
+    assert order(finding("w", Severity.WARN), finding("e", grade=Grade.C)) == ["e", "w"]
+
+
+def test_proven_before_suspected() -> None:
+    assert order(finding("d", grade=Grade.D), finding("a")) == ["a", "d"]
+
+
+def test_a_cause_before_what_it_explains() -> None:
+    tail = finding("tail-split-of-ordered-data", explains=("single-class-validation",), area="stratification")
+    assert order(finding("single-class-validation", area="stratification"), tail)[0] == "tail-split-of-ordered-data"
+
+
+def test_upstream_first_among_equals() -> None:
+    found = order(
+        finding("threshold-off", area="thresholding"),
+        finding("clipped-output"),
+        finding("dirty-labels", area="label_encoding"),
+    )
+    assert found == ["dirty-labels", "clipped-output", "threshold-off"]
+
+
+def test_under_training_makes_thresholds_and_directions_unreadable() -> None:
+    result = ranked(UNDER_TRAINED, finding("threshold-off", grade=Grade.B, area="thresholding", before=0.5, after=1.0))
+    assert result.findings[1].level is Severity.INFO
+    assert result.findings[1].explained_by == "under-trained"
+
+
+def test_suspected_under_training_excludes_nothing() -> None:
+    suspected = finding("under-trained", grade=None, area="training_dynamics")
+    result = ranked(suspected, finding("threshold-off", area="thresholding"))
+    assert all(item.level is Severity.ERROR for item in result.findings)
+
+
+def test_under_training_before_imbalance_and_splits() -> None:
+    found = ranked(
+        finding("class-imbalance", area="stratification"),
+        finding("tail-split-of-ordered-data", area="stratification"),
+        UNDER_TRAINED,
+    )
+    assert found.root_cause == "under-trained"
+    assert {item.check: item.level for item in found.findings}["class-imbalance"] is Severity.WARN
+
+
+def test_a_proven_blocker_of_the_loss_owns_what_training_shows() -> None:
+    blocker = finding("softmax-on-one-unit", Severity.BLOCKER)
+    result = ranked(blocker, finding("no-gradient", Severity.BLOCKER, area="training_dynamics"))
+    assert [item.level for item in result.findings] == [Severity.BLOCKER, Severity.INFO]
+
+
+def test_what_remains_after_the_repair_is_a_second_cause() -> None:
+    blocker = finding("softmax-on-one-unit", Severity.BLOCKER)
+    result = ranked(blocker, UNDER_TRAINED, residual=frozenset({"under-trained"}))
+    assert [item.check for item in causes(result.findings)] == ["softmax-on-one-unit", "under-trained"]
+
+
+def test_a_wrong_number_about_a_good_model_is_the_headline() -> None:
+    number = finding("rounded-unbounded-output", area="thresholding")
+    head = finding("logits-in-probability-loss", explains=("rounded-unbounded-output",))
+    assert order(number, head, quality=0.99)[0] == "rounded-unbounded-output"
+    assert order(number, head, quality=0.5)[0] == "logits-in-probability-loss"
+
+
+def test_a_failed_reproduction_caps_counterfactuals() -> None:
+    gate = finding("not-reproduced", Severity.INFO, area="reproduction")
+    result = ranked(gate, finding("threshold-off", grade=Grade.B, area="thresholding", before=0.5, after=0.9))
+    proof = result.findings[0].proof
+    assert proof is not None
+    assert proof.grade is Grade.C
+    assert result.findings[0].confidence is Confidence.SUSPECTED
+
+
+def test_a_counterfactual_that_regains_most_is_proven() -> None:
+    strong = finding("a", grade=Grade.B, before=0.5, after=0.95)
+    weak = finding("b", grade=Grade.B, before=0.5, after=0.6)
+    assert confidence(strong, 1.0) is Confidence.PROVEN
+    assert confidence(weak, 1.0) is Confidence.SUPPORTED
+    assert confidence(finding("c", grade=Grade.C)) is Confidence.SUSPECTED
+    assert confidence(finding("d", grade=None)) is Confidence.SUSPECTED
+
+
+def test_at_most_three_causes() -> None:
+    result = ranked(*(finding(name) for name in "abcde"))
+    assert len(causes(result.findings)) == MAX_CAUSES
+
+
+def test_the_order_does_not_depend_on_the_order_of_outcomes() -> None:
+    found = [finding("a", grade=Grade.B), UNDER_TRAINED, finding("c", Severity.WARN), finding("d", Severity.BLOCKER)]
+    assert order(*found) == order(*reversed(found))
