@@ -11,10 +11,11 @@ from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.forward import Served, Trial
 from mlflow_clfaudit.evidence.history import FitArguments, History
 from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.probes import Probe
 from mlflow_clfaudit.evidence.spec import Head, Loss, Spec
 from mlflow_clfaudit.examine import examine_one
 from mlflow_clfaudit.registry import Check
-from mlflow_clfaudit.types import Finding, Outcome, Status
+from mlflow_clfaudit.types import Finding, Outcome, Proof, Status
 
 
 def outcome(check: Check, **given: Any) -> Outcome:
@@ -27,6 +28,12 @@ def findings(check: Check, **given: Any) -> tuple[Finding, ...]:
     found = outcome(check, **given)
     assert found.status in (Status.FIRED, Status.PASSED), f"{found.status}: {found.reason}"
     return found.findings
+
+
+def proof_of(finding: Finding) -> Proof:
+    """The finding's proof; fails the test where it has none."""
+    assert finding.proof is not None, finding.unproven
+    return finding.proof
 
 
 def make_head(
@@ -87,3 +94,16 @@ def make_served(outputs: Any, truth: Any, *, head: Head | None = None, held_out:
 
 def make_trial(fit: Served, judge: Served) -> Trial:
     return Trial(fit, judge)
+
+
+def make_probe(truth: Any, *, decision: Any, served: Any, name: str = "the head refitted on frozen features") -> Probe:
+    """A probe that decided `decision` where the model decided `served`."""
+    decided = np.asarray(decision, dtype=np.int64)
+    return Probe(
+        name=name,
+        decision=decided,
+        scores=np.eye(int(max(decided.max(), np.max(truth))) + 1)[decided],
+        truth=np.asarray(truth, dtype=np.int64),
+        served=np.asarray(served, dtype=np.int64),
+        held_out=True,
+    )

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from tests.kit import findings, make_head, make_served
 
 from mlflow_clfaudit.checks.activation_loss.softmax_on_one_unit import softmax_on_one_unit
 from mlflow_clfaudit.types import Grade, Severity
+from tests.kit import findings, make_head, make_served, proof_of
 
 
 def test_fires_on_softmax_over_one_unit() -> None:
@@ -17,16 +17,17 @@ def test_proof_is_the_sigmoid_on_the_same_weights() -> None:
     head = make_head(1, "softmax")
     served = make_served(np.ones(200), truth, head=head, logits=(truth * 2.0 - 1.0)[:, None])
     (finding,) = findings(softmax_on_one_unit, head=head, served=served)
-    assert finding.proof is not None
-    assert (finding.proof.grade, finding.proof.before, finding.proof.after) == (Grade.A, 0.5, 1.0)
-    assert finding.proof.p_value is not None and finding.proof.p_value < 1e-9
+    proof = proof_of(finding)
+    assert (proof.grade, proof.before, proof.after) == (Grade.A, 0.5, 1.0)
+    assert proof.p_value is not None
+    assert proof.p_value < 1e-9
 
 
 def test_useless_logits_prove_the_constant_only() -> None:
     head = make_head(1, "softmax")
     served = make_served(np.ones(40), np.tile([0, 1], 20), head=head, logits=np.ones((40, 1)))
     (finding,) = findings(softmax_on_one_unit, head=head, served=served)
-    assert finding.proof is not None and finding.proof.after is None
+    assert proof_of(finding).after is None
 
 
 @pytest.mark.parametrize(

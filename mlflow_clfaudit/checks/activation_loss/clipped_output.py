@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from mlflow_clfaudit.checks.activation_loss.logits_in_probability_loss import judged_on_rows
+from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.probes import Probe
+from mlflow_clfaudit.evidence.spec import Head
+from mlflow_clfaudit.proofs import better_probe
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+CLIPPING = {
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "silu",
+    "swish",
+    "mish",
+    "softplus",
+    "squareplus",
+    "tanh",
+    "softsign",
+    "hard_tanh",
+    "hard_sigmoid",
+    "exponential",
+}
+
+
+@check(
+    severity=Severity.ERROR,
+    explains=(
+        "outputs-not-probabilities",
+        "constant-prediction",
+        "majority-accuracy",
+        "stuck-loss",
+        "loss-accuracy-divergence",
+        "no-gradient",
+        "dead-units",
+    ),
+)
+def clipped_output(head: Head) -> Iterator[Finding]:
+    """The output activation gives values that cross-entropy clips, or logits that cannot go negative.
+
+    ## Why it matters
+    Cross-entropy wants probabilities between 0 and 1, or logits that may take any value. A relu, tanh or similar
+    output is clipped to [1e-7, 1 - 1e-7] wherever it leaves that range, and a clipped row has no gradient: a relu
+    that starts at 0 stays there. A relu before the softmax keeps every class logit from going below 0.
+
+    ## How it is detected
+    Statically: such an activation last before a cross-entropy, or a relu right before a softmax or before a loss with
+    from_logits=True. On rows, those without a gradient are counted, or class logits that are 0 on most rows.
+
+    ## Proof
+    The rows without a gradient on the saved weights; where harm was done, a refit of the last layer on the same
+    features that decides better.
+
+    ## Fix
+    `activation="sigmoid"` for one unit, `activation="softmax"` for one unit a class.
+
+    ## When it is legitimate
+    softplus and exponential with a Poisson loss, tanh with hinge or mean squared error on -1 and 1. A relu before the
+    softmax that costs no accuracy is told as info.
+    """
+    loss = head.loss
+    if loss is None or head.opaque or not loss.is_cross_entropy:
+        return
+    evidence = {"layer": head.layer, "activation": head.activation, "loss": loss.name, "units": head.units}
+    fix = 'activation="sigmoid"' if head.units == 1 or loss.is_binary else 'activation="softmax"'
+    if head.activation in CLIPPING and not loss.from_logits:
+        yield Finding(
+            f"The output layer ends in {head.activation}, whose values {loss.label} clips to 0 and 1: "
+            "there it has no gradient.",
+            fix=fix,
+            evidence=evidence,
+        )
+    elif _bounded_logits(head):
+        yield Finding(
+            f"The class logits pass through {_last_clipping(head)}, so that no class can be ruled out by a "
+            "negative logit.",
+            fix=f"leave out the {_last_clipping(head)} before the softmax"
+            if not loss.from_logits
+            else "activation=None on the last layer",
+            severity=Severity.INFO,
+            variant="relu-logits",
+            evidence=evidence,
+        )
+
+
+@clipped_output.proof
+def rows_clipped(
+    finding: Finding,
+    head: Head,
+    served: Served,
+    feature_probe: Probe | None = None,
+    *,
+    wrong_share: float = 0.01,
+    zero_share: float = 0.5,
+    gain: float = 0.03,
+    significance: float = 0.01,
+) -> Finding:
+    if finding.variant != "relu-logits":
+        return judged_on_rows(finding, head, served, feature_probe, wrong_share, gain, significance)
+    refit = better_probe(feature_probe, gain=gain, significance=significance)
+    logits = served.outputs if head.loss is not None and head.loss.from_logits else served.logits
+    if logits is None:
+        return replace(finding, unproven="the logits before the relu are not known")
+    silent = np.mean(logits <= 0, axis=0)
+    count = int(np.sum(silent > zero_share))
+    harmed = refit is not None and count > 0
+    return replace(
+        finding,
+        message=f"{finding.message.rstrip('.')}: {count} of {len(silent)} logits are 0 on most of {served.where}.",
+        severity=Severity.ERROR if harmed else Severity.INFO,
+        proof=refit
+        if harmed
+        else Proof(Grade.A, "logits at 0 on the saved weights", "share of logits at 0", float(np.mean(logits <= 0))),
+        evidence={**finding.evidence, "share_at_zero": [float(share) for share in silent[:100]]},
+    )
+
+
+def _bounded_logits(head: Head) -> bool:
+    """Whether a relu stands where logits are wanted: right before the softmax, or last with from_logits=True."""
+    if head.loss is not None and head.loss.from_logits:
+        return head.activation in ("relu", "relu6", "softplus")
+    before = head.activations[:-1]
+    return head.activation in ("softmax", "sigmoid") and bool(before) and before[-1] in ("relu", "relu6", "softplus")
+
+
+def _last_clipping(head: Head) -> str:
+    return next(name for name in reversed(head.activations) if name in CLIPPING)

@@ -1,0 +1,61 @@
+"""Keras's losses by formula, on numpy arrays: what rows cost, and which of them have no gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from mlflow_clfaudit.evidence.architecture import Loss
+
+EPSILON = 1e-7
+
+
+def clipped(outputs: np.ndarray) -> np.ndarray:
+    """Where Keras's cross-entropies clip an output, so that it has no gradient; same shape, bool."""
+    return np.asarray((outputs <= EPSILON) | (outputs >= 1.0 - EPSILON))
+
+
+def without_gradient(loss: Loss, outputs: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that a cross-entropy of probabilities gives no gradient, and those of them that are wrong.
+
+    Args:
+        loss: one of Keras's cross-entropies with from_logits=False.
+        outputs: (N, C) as served.
+        truth: (N,) class indices.
+
+    Returns:
+        two (N,) bool arrays; a row of the second one can never be learnt from.
+    """
+    rows = np.arange(len(truth))
+    if outputs.shape[1] == 1:
+        column = outputs[:, 0]
+        dead = clipped(column)
+        return dead, np.asarray(dead & ((column > 0.5) != (truth == 1)))
+    if loss.is_binary:
+        targets = np.eye(outputs.shape[1], dtype=bool)[truth]
+        each = clipped(outputs)
+        dead = np.asarray(each.all(axis=1))
+        return dead, np.asarray(dead & ((outputs > 0.5) != targets).any(axis=1))
+    if loss.is_sparse:
+        dead = np.asarray(clipped(outputs).all(axis=1))
+        return dead, np.asarray(dead & (np.argmax(outputs, axis=1) != truth))
+    totals = outputs.sum(axis=1)
+    share = np.divide(outputs[rows, truth], totals, out=np.zeros(len(rows)), where=totals != 0)
+    return clipped(share), np.asarray(share <= EPSILON)
+
+
+def binary_crossentropy(targets: np.ndarray, outputs: np.ndarray) -> float:
+    """Mean binary cross-entropy of probabilities, clipped as Keras clips them; targets need not lie in [0, 1]."""
+    given = np.clip(outputs.astype(np.float64), EPSILON, 1.0 - EPSILON)
+    return float(np.mean(-(targets * np.log(given) + (1.0 - targets) * np.log1p(-given))))
+
+
+def binary_crossentropy_of_logits(targets: np.ndarray, logits: np.ndarray) -> float:
+    """Mean binary cross-entropy of logits; targets need not lie in [0, 1]."""
+    wide = logits.astype(np.float64)
+    return float(np.mean(np.logaddexp(0.0, wide) - targets * wide))
+
+
+def entropy(shares: np.ndarray) -> float:
+    """The cross-entropy, in nats, of the best constant prediction for classes of these shares (K,)."""
+    return float(np.sum(special.entr(shares)))
