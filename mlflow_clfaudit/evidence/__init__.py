@@ -17,7 +17,18 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.registry import Needs
 from mlflow_clfaudit.types import Tier
 
-MODULES = ("run", "history", "spec", "weights", "labels", "inputs", "forward", "probes", "counterfactuals")
+MODULES = (
+    "run",
+    "history",
+    "spec",
+    "weights",
+    "labels",
+    "inputs",
+    "splits",
+    "forward",
+    "probes",
+    "counterfactuals",
+)
 
 
 @dataclass(frozen=True)
