@@ -21,7 +21,8 @@ from mlflow_clfaudit.types import Tier
 
 CHUNK_ROWS = 16_384
 SAMPLE_ROWS = 6_000
-BACKENDS = ("tensorflow", "jax", "torch")
+# In the order of preference, with what a short training is best compiled with: XLA takes longer than the training.
+COMPILE_OPTIONS: Mapping[str, Mapping[str, Any]] = {"tensorflow": {"jit_compile": False}, "jax": {}, "torch": {}}
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,14 @@ class Served:
         return measures.information_ratio(self.truth, self.probabilities, squared=squared)
 
     @property
+    def skill(self) -> float:
+        """U, or where the outputs are no probabilities the balanced accuracy above chance: 0 none, 1 all."""
+        if self.information is not None:
+            return self.information
+        chance = 1.0 / max(len(np.unique(self.truth)), 2)
+        return (self.balanced_accuracy - chance) / (1.0 - chance)
+
+    @property
     def where(self) -> str:
         """The rows in words: 970 held-out rows, or 653 training rows."""
         return f"{self.rows:,} {'held-out' if self.held_out else 'training'} rows".replace(",", " ")
@@ -159,7 +168,7 @@ def network(keras_file: Path, spec: Spec, head: Head, device: str) -> Network:
 
     try:
         model = reload()
-    except Exception as error:  # whatever a stranger's model raises
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
         text = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise Missing(f"the model does not load: {text}", "register its custom objects, or log it with them") from None
     return Network(model, _tap(keras, model, head), reload, keras.backend.backend(), _device_name(keras))
@@ -245,7 +254,7 @@ def forward(network: Network, inputs: Any) -> tuple[np.ndarray | None, np.ndarra
         chunk = take(inputs, slice(start, min(start + CHUNK_ROWS, rows)))
         try:
             passed = model.predict(as_model_input(model, chunk), batch_size=_batch_size(chunk), verbose=0)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
             text = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
             raise Missing(
                 f"the logged inputs do not fit the model: {text}", "log the inputs exactly as fit() was given them"
@@ -278,7 +287,7 @@ def import_keras(backend: str | None, device: str) -> Any:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
     if "KERAS_BACKEND" not in os.environ:
-        installed = [name for name in (backend, *BACKENDS) if name and importlib.util.find_spec(name)]
+        installed = [name for name in (backend, *COMPILE_OPTIONS) if name and importlib.util.find_spec(name)]
         if not installed:
             raise Missing("no Keras backend is installed here", 'pip install "mlflow-clfaudit[tensorflow]"')
         os.environ["KERAS_BACKEND"] = installed[0]
@@ -320,7 +329,7 @@ def _tap(keras: Any, model: Any, head: Head) -> Any:
         features = layer.input
         if isinstance(features, list | dict):
             return None
-        position = _output_position(model, head)
+        position = output_position(model, head)
         logits = features if not layer.weights else _linear(layer)(features)
         return keras.Model(model.inputs, [features, logits, outputs[position]])
     except (ValueError, AttributeError, TypeError, KeyError):
@@ -353,7 +362,8 @@ def _outputs(model: Any) -> list[Any]:
     return list(model.outputs)
 
 
-def _output_position(model: Any, head: Head) -> int:
+def output_position(model: Any, head: Head) -> int:
+    """The position of the head's output among the model's."""
     names = list(getattr(model, "output_names", []))
     last = head.name.split("/")[0]
     return names.index(last) if last in names else 0
@@ -365,18 +375,21 @@ def _width(network: Network, head: Head) -> int | None:
 
 
 def as_model_input(model: Any, inputs: Any) -> Any:
-    """Inputs in the structure that the model takes: an array, or a dict by the names of its input tensors."""
-    if isinstance(inputs, dict):
-        names = [tensor.name for tensor in model.inputs]
-        matched = {name: _match(name, inputs) for name in names}
-        if all(key is not None for key in matched.values()):
-            return {name: np.asarray(inputs[key]) for name, key in matched.items()}
-        return [np.asarray(array) for array in inputs.values()]
-    return np.asarray(inputs)
+    """Inputs in the structure that the model takes: an array, or a list in the order of its input tensors."""
+    if not isinstance(inputs, dict):
+        return np.asarray(inputs)
+    wanted = list(getattr(model, "inputs", None) or [])
+    keys = [_match(tensor.name, inputs) for tensor in wanted]
+    if None in keys or len(set(keys)) < len(keys):
+        keys = list(inputs)
+    arrays = [np.asarray(inputs[key]) for key in keys]
+    return arrays[0] if len(arrays) == 1 else arrays
 
 
-def _match(name: str, arrays: Mapping[str, Any]) -> str | None:
-    return next((key for key in arrays if key == name or key.endswith(f"_{name}") or key.startswith(f"{name}_")), None)
+def _match(name: str, arrays: Mapping[str, Any]) -> Any:
+    if name in arrays:
+        return name
+    return next((key for key in arrays if key.endswith(f"_{name}") or key.startswith(f"{name}_")), None)
 
 
 def _only(passed: Any) -> Any:
