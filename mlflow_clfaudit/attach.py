@@ -34,9 +34,9 @@ def write(run: Run, report: Report) -> None:
     from mlflow import MlflowClient
     from mlflow.entities import RunTag
 
-    from mlflow_clfaudit.report.html import to_html
+    from mlflow_clfaudit.report.html import confusion_svg, to_html
     from mlflow_clfaudit.report.json import to_json
-    from mlflow_clfaudit.report.text import description, to_markdown
+    from mlflow_clfaudit.report.markdown import description, to_markdown
 
     client = MlflowClient(run.tracking_uri)
     try:
@@ -46,6 +46,9 @@ def write(run: Run, report: Report) -> None:
                 "report.md": to_markdown(report),
                 "report.html": to_html(report),
             }
+            picture = confusion_svg(report)
+            if picture is not None:
+                files["confusion.svg"] = picture
             for name, text in files.items():
                 (Path(folder) / name).write_text(text, encoding="utf-8")
             client.log_artifacts(run.run_id, folder, FOLDER)

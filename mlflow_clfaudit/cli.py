@@ -85,7 +85,7 @@ def run_command(
             continue
         reports.append(result)
         if form != "json":
-            _print(result, form)
+            _print(result, form, attached=not options["dry_run"])
     if form == "json":
         _print_json(reports, many=len(ids) > 1)
     if json_file:
@@ -162,9 +162,11 @@ def _pairs(given: tuple[str, ...], form: str) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def _print(report: Report, form: str) -> None:
+def _print(report: Report, form: str, *, attached: bool) -> None:
+    from mlflow_clfaudit.report.github import to_github
     from mlflow_clfaudit.report.json import to_dict
-    from mlflow_clfaudit.report.text import to_github, to_markdown, to_text
+    from mlflow_clfaudit.report.markdown import to_markdown
+    from mlflow_clfaudit.report.text import to_text
 
     if form == "jsonl":
         import json
@@ -175,7 +177,7 @@ def _print(report: Report, form: str) -> None:
     elif form == "github":
         click.echo(to_github(report))
     else:
-        click.echo(to_text(report, color=sys.stdout.isatty()))
+        click.echo(to_text(report, color=sys.stdout.isatty(), attached=attached))
 
 
 def _print_json(reports: list[Report], *, many: bool) -> None:
