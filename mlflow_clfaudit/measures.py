@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import special, stats
-from sklearn.metrics import recall_score, roc_auc_score
+from sklearn.metrics import recall_score, roc_auc_score, roc_curve
+from sklearn.model_selection import StratifiedKFold
 
 TINY = 1e-7
 
@@ -222,3 +223,26 @@ def common_denominators(shares: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         counted = share * sizes
         fits &= np.abs(counted - np.round(counted)) <= 1e-9 + counted * 2.0**-24
     return fits
+
+
+def best_threshold(truth: np.ndarray, scores: np.ndarray) -> float:
+    """The cut of binary scores (N,) with the best balanced accuracy, midway between the two scores it separates."""
+    false_positives, true_positives, thresholds = roc_curve(truth, scores, drop_intermediate=False)
+    best = int(np.argmax(true_positives - false_positives))
+    below = scores[scores < thresholds[best]]
+    if not np.isfinite(thresholds[best]) or len(below) == 0:
+        return float(np.nextafter(scores.min(), -np.inf)) if len(below) == 0 else float(scores.max())
+    return float((thresholds[best] + below.max()) / 2)
+
+
+def cross_fitted_thresholds(
+    truth: np.ndarray, scores: np.ndarray, *, seed: int = 0
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """Decisions (N,) at thresholds chosen on the other half of the rows, and those two thresholds."""
+    decision = np.zeros(len(truth), dtype=np.int64)
+    chosen = []
+    for learn, judge in StratifiedKFold(2, shuffle=True, random_state=seed).split(scores, truth):
+        threshold = best_threshold(truth[learn], scores[learn])
+        decision[judge] = scores[judge] > threshold
+        chosen.append(threshold)
+    return decision, (min(chosen), max(chosen))

@@ -24,7 +24,10 @@ MAX_CLASSES = 200
 
 @dataclass(frozen=True)
 class Probe:
-    """A fitted probe's decisions (N,) on the judged rows, beside the served ones. BA is balanced accuracy."""
+    """A fitted probe's decisions (N,) on the judged rows, beside the served ones.
+
+    `scores` (N, k) are its probabilities of `classes` (k,), the class indices that it was fitted on.
+    """
 
     name: str
     decision: np.ndarray
@@ -32,6 +35,17 @@ class Probe:
     truth: np.ndarray
     served: np.ndarray
     held_out: bool
+    classes: np.ndarray | None = None
+
+    @property
+    def information(self) -> float | None:
+        """U of the probe's probabilities, as `Served.information` is of the served ones."""
+        if self.classes is None:
+            return None
+        size = int(max(self.truth.max(), self.classes.max())) + 1
+        probabilities = np.zeros((self.rows, size))
+        probabilities[:, self.classes] = self.scores
+        return measures.information_ratio(self.truth, probabilities)
 
     @property
     def balanced_accuracy(self) -> float:
@@ -78,7 +92,18 @@ def feature_probe(trial: Trial) -> Probe:
     return _fitted("the head refitted on frozen features", trial, trial.fit.features, trial.judge.features)
 
 
-def _fitted(name: str, trial: Trial, fit: np.ndarray, judge: np.ndarray, *, trees: bool = False) -> Probe:
+@provides(tier=Tier.PROBE)
+def balanced_probe(trial: Trial) -> Probe:
+    """The feature probe with every class weighing the same."""
+    if trial.fit.features is None or trial.judge.features is None:
+        raise Missing("the model's graph is not known, so its penultimate features are not")
+    name = "the head refitted on frozen features, every class weighing the same"
+    return _fitted(name, trial, trial.fit.features, trial.judge.features, balanced=True)
+
+
+def _fitted(
+    name: str, trial: Trial, fit: np.ndarray, judge: np.ndarray, *, trees: bool = False, balanced: bool = False
+) -> Probe:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -100,7 +125,8 @@ def _fitted(name: str, trial: Trial, fit: np.ndarray, judge: np.ndarray, *, tree
         model: Any = HistGradientBoostingClassifier(max_iter=60, early_stopping=False, random_state=0)
     else:
         fit, judge = _reduced(fit, judge, MAX_COLUMNS)
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+        weight = "balanced" if balanced else None
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300, class_weight=weight))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(fit, truth)
@@ -112,6 +138,7 @@ def _fitted(name: str, trial: Trial, fit: np.ndarray, judge: np.ndarray, *, tree
         truth=trial.judge.truth,
         served=trial.judge.decision,
         held_out=trial.judge.held_out,
+        classes=np.asarray(model.classes_),
     )
 
 
