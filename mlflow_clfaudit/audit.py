@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -115,8 +116,10 @@ def audit(
     )
     ignored = {**_reviewers_word(run.experiment_tags), **_reviewers_word(run.tags), **(ignore or {})}
     started = time.perf_counter()
-    outcomes = examine(evidence, chosen, ignored)
-    outcomes, ranked = _ranked(evidence, chosen, outcomes)
+    # What Keras and scikit-learn warn about is what the checks are for; on stderr it would only be noise.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        outcomes, ranked = _ranked(evidence, chosen, examine(evidence, chosen, ignored))
     examined = time.perf_counter() - started
     return Report(
         run_id=run.run_id,
@@ -150,7 +153,9 @@ def _ranked(evidence: Evidence, checks: Sequence[Check], outcomes: list[Outcome]
     renewed = {outcome.check: outcome for outcome in mended}
     outcomes = [renewed.get(outcome.check, outcome) for outcome in outcomes]
     residual = frozenset(outcome.check for outcome in mended if outcome.findings)
-    return outcomes, rank(outcomes, unexplained=unexplained, quality=quality, residual=residual)
+    return outcomes, rank(
+        outcomes, unexplained=unexplained, quality=quality, repaired=ranked.root_cause, residual=residual
+    )
 
 
 def _audit_or_error(run_id: str, **options: Any) -> Report | AuditError:

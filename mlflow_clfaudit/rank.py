@@ -121,6 +121,7 @@ def rank(
     *,
     unexplained: Mapping[str, Severity] | None = None,
     quality: float | None = None,
+    repaired: str | None = None,
     residual: frozenset[str] = frozenset(),
 ) -> Ranked:
     """Order findings so that the first is the cause.
@@ -129,7 +130,8 @@ def rank(
         outcomes: of every check that was selected.
         unexplained: what each symptom counts as when no finding explains it.
         quality: balanced accuracy of the served model on the judged rows; None where it was not measured.
-        residual: checks that still fire after the first cause was repaired virtually: faults of their own.
+        repaired: the cause whose fix was applied virtually.
+        residual: checks that still fire after that: faults of their own, not its effects.
     """
     found = [finding for outcome in outcomes for finding in outcome.findings]
     if any(finding.check == "not-reproduced" for finding in found):
@@ -137,7 +139,10 @@ def rank(
     reference = max((f.proof.after for f in found if f.proof and f.proof.after is not None), default=None)
     found = [replace(finding, confidence=confidence(finding, reference)) for finding in found]
     findings, symptoms = _explained(found, unexplained or {})
-    findings = [_excluded(finding, findings, residual) for finding in findings]
+    effects = [item for item in findings if item.check not in residual]
+    own = [item for item in findings if item.check in residual]
+    findings = [_excluded(item, findings) for item in effects]
+    findings += [_excluded(item, [other for other in [*effects, *own] if other.check != repaired]) for item in own]
     shown = {symptom.check for symptom in symptoms}
     ordered = sorted(findings, key=lambda finding: _order(finding, findings, shown, quality))
     ranked = tuple(_with_symptoms(ordered, shown))
@@ -195,12 +200,12 @@ def _explained(found: Iterable[Finding], unexplained: Mapping[str, Severity]) ->
     return findings, symptoms
 
 
-def _excluded(finding: Finding, findings: Sequence[Finding], residual: frozenset[str]) -> Finding:
+def _excluded(finding: Finding, findings: Sequence[Finding]) -> Finding:
     """The finding, lowered to info where a proven cause makes it unreadable."""
     others = [other for other in findings if other.check != finding.check and other.counts]
     for rule in EXCLUSIONS:
         cause = next((other for other in others if rule.cause(other)), None)
-        if cause is not None and rule.effect(finding) and finding.check not in residual:
+        if cause is not None and rule.effect(finding):
             return replace(finding, severity=Severity.INFO, explained_by=cause.check)
     if finding.check in SECOND_TO_UNDER_TRAINED and finding.level.at_least(Severity.ERROR):
         cause = next((other for other in others if _established("under-trained")(other)), None)

@@ -137,7 +137,7 @@ def test_a_proven_blocker_of_the_loss_owns_what_training_shows() -> None:
 
 def test_what_remains_after_the_repair_is_a_second_cause() -> None:
     blocker = finding("softmax-on-one-unit", Severity.BLOCKER)
-    result = ranked(blocker, UNDER_TRAINED, residual=frozenset({"under-trained"}))
+    result = ranked(blocker, UNDER_TRAINED, repaired=blocker.check, residual=frozenset({"under-trained"}))
     assert [item.check for item in causes(result.findings)] == ["softmax-on-one-unit", "under-trained"]
 
 
@@ -174,3 +174,11 @@ def test_at_most_three_causes() -> None:
 def test_the_order_does_not_depend_on_the_order_of_outcomes() -> None:
     found = [finding("a", grade=Grade.B), UNDER_TRAINED, finding("c", Severity.WARN), finding("d", Severity.BLOCKER)]
     assert order(*found) == order(*reversed(found))
+
+
+def test_what_remains_is_ranked_by_the_same_exclusions() -> None:
+    blocker = finding("softmax-on-one-unit", Severity.BLOCKER)
+    threshold = finding("threshold-off", grade=Grade.B, area="thresholding", before=0.5, after=1.0)
+    left = frozenset({"under-trained", "threshold-off"})
+    result = ranked(blocker, UNDER_TRAINED, threshold, repaired=blocker.check, residual=left)
+    assert [item.explained_by for item in result.findings] == [None, None, "under-trained"]

@@ -323,16 +323,16 @@ def _tap(keras: Any, model: Any, head: Head) -> Any:
             owner = owner.get_layer(name)
             layers.append(owner)
         outputs = _outputs(model)
-        if len(path) > 1 or len(layers[0]._inbound_nodes) != 1:
+        if len(path) > 1:
             return _tap_nested(keras, model, layers)
         layer = layers[0]
-        features = layer.input
+        features = _read_by(model, layer)
         if isinstance(features, list | dict):
             return None
         position = output_position(model, head)
         logits = features if not layer.weights else _linear(layer)(features)
         return keras.Model(model.inputs, [features, logits, outputs[position]])
-    except (ValueError, AttributeError, TypeError, KeyError):
+    except (ValueError, AttributeError, TypeError, KeyError, StopIteration):
         return None
 
 
@@ -341,10 +341,19 @@ def _tap_nested(keras: Any, model: Any, layers: list[Any]) -> Any:
     if len(layers) != 2 or len(_outputs(model)) != 1:
         return None
     inner, layer = layers
-    cut = keras.Model(inner.inputs, [layer.input, _linear(layer)(layer.input), inner.outputs[0]])
-    node = inner._inbound_nodes[-1]
-    features, logits, _ = cut(node.input_tensors[0])
+    read = _read_by(inner, layer)
+    cut = keras.Model(inner.inputs, [read, _linear(layer)(read), inner.outputs[0]])
+    features, logits, _ = cut(_read_by(model, inner))
     return keras.Model(model.inputs, [features, logits, model.outputs[0]])
+
+
+def _read_by(model: Any, layer: Any) -> Any:
+    """The tensor that the layer reads inside this model; a Sequential model built twice has it in two graphs."""
+    graph = getattr(model, "_functional", None) or model
+    nodes = (node for level in graph._nodes_by_depth.values() for node in level)
+    node = next(node for node in nodes if node.operation is layer)
+    (tensor,) = node.input_tensors
+    return tensor
 
 
 def _linear(layer: Any) -> Any:
