@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from mlflow_clfaudit.evidence.architecture import Loss
+from mlflow_clfaudit.evidence.architecture import Head, Loss
+from mlflow_clfaudit.evidence.history import History
 
 EPSILON = 1e-7
 
@@ -59,3 +60,22 @@ def binary_crossentropy_of_logits(targets: np.ndarray, logits: np.ndarray) -> fl
 def entropy(shares: np.ndarray) -> float:
     """The cross-entropy, in nats, of the best constant prediction for classes of these shares (K,)."""
     return float(np.sum(special.entr(shares)))
+
+
+def logged(history: History | None, head: Head) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The logged loss of this head by epoch on training and on validation rows, each (E,) or None.
+
+    A model with several outputs logs one curve for each of them beside their sum.
+    """
+    if history is None:
+        return None, None
+    own = next((name for name in (head.key, head.name) if name and f"{name}_loss" in history.train), None)
+    if own is None:
+        return history.loss, history.validation_loss
+    return history.train[f"{own}_loss"], history.validation.get(f"{own}_loss")
+
+
+def lowest(*curves: np.ndarray | None) -> float | None:
+    """The lowest finite value of all curves, None where there is none."""
+    values = [curve[np.isfinite(curve)] for curve in curves if curve is not None]
+    return min((float(finite.min()) for finite in values if len(finite)), default=None)

@@ -70,6 +70,14 @@ class LabelSet:
         found, counts = np.unique(self.codes, return_counts=True)
         return {code.item(): int(count) for code, count in zip(found, counts, strict=True)}
 
+    @cached_property
+    def span(self) -> tuple[float, float]:
+        """The smallest and the largest finite value of numeric labels; NaN where there is none."""
+        values = self.values
+        if values.dtype.kind == "f":
+            values = values[np.isfinite(values)]
+        return (float(values.min()), float(values.max())) if values.size else (float("nan"), float("nan"))
+
     @property
     def is_single_label(self) -> bool:
         return self.form in ("integer", "boolean", "string", "one-hot", "soft")
@@ -175,7 +183,7 @@ def _found(run: Run, overrides: Overrides) -> Iterator[tuple[str, LabelSet]]:
         yield split, _label_set(as_labels(read(local), path), path)
     errors: list[Missing] = []
     for match in sorted(recognise(run.artifacts), key=lambda item: (item.holds == "both", item.path)):
-        if match.holds == "inputs" or match.split in seen and not match.path.endswith(".npz"):
+        if match.holds == "inputs" or (match.split in seen and not match.path.endswith(".npz")):
             continue
         try:
             for split, labels in _of_file(run, match):
@@ -263,5 +271,3 @@ def _class_names(run: Run) -> tuple[str, ...] | None:
         if isinstance(content, list) and content and all(isinstance(name, str | int) for name in content):
             return tuple(str(name) for name in content)
     return None
-
-
