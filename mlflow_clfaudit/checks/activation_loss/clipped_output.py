@@ -34,18 +34,18 @@ CLIPPING = {
 }
 
 
-@check(
-    severity=Severity.ERROR,
-    explains=(
-        "outputs-not-probabilities",
-        "constant-prediction",
-        "majority-accuracy",
-        "stuck-loss",
-        "loss-accuracy-divergence",
-        "no-gradient",
-        "dead-units",
-    ),
+HARM = (
+    "outputs-not-probabilities",
+    "constant-prediction",
+    "majority-accuracy",
+    "stuck-loss",
+    "loss-accuracy-divergence",
+    "no-gradient",
+    "dead-units",
 )
+
+
+@check(severity=Severity.ERROR)
 def clipped_output(head: Head) -> Iterator[Finding]:
     """The output activation gives values that cross-entropy clips, or logits that cannot go negative.
 
@@ -79,6 +79,7 @@ def clipped_output(head: Head) -> Iterator[Finding]:
             f"The output layer ends in {head.activation}, whose values {loss.label} clips to 0 and 1: "
             "there it has no gradient.",
             fix=fix,
+            explains=HARM,
             evidence=evidence,
         )
     elif _bounded_logits(head):
@@ -119,6 +120,7 @@ def rows_clipped(
         finding,
         message=f"{finding.message.rstrip('.')}: {count} of {len(silent)} logits are 0 on most of {served.where}.",
         severity=Severity.ERROR if harmed else Severity.INFO,
+        explains=HARM if harmed else (),
         proof=refit
         if harmed
         else Proof(Grade.A, "logits at 0 on the saved weights", "share of logits at 0", float(np.mean(logits <= 0))),

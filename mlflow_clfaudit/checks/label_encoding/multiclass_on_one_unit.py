@@ -63,7 +63,7 @@ def multiclass_on_one_unit(head: Head, labels: Labels, history: History | None =
         yield replace(finding, severity=Severity.WARN)
         return
     if least >= -1e-6:
-        yield replace(finding, severity=Severity.INFO, variant="unconfirmed")
+        yield replace(finding, severity=Severity.INFO, variant="unconfirmed", explains=("binary-labels-not-01",))
         return
     yield replace(
         finding,
