@@ -338,7 +338,7 @@ def _targets(served: Served, head: Head) -> np.ndarray:
         return (2 * truth - 1 if signed else truth).astype(np.float32)[:, None]
     if head.loss is not None and head.loss.name.startswith("sparse"):
         return truth
-    return np.eye(served.width, dtype=np.float32)[truth]
+    return np.asarray(np.eye(served.width, dtype=np.float32)[truth])
 
 
 def _constant_loss(served: Served, head: Head) -> float:
