@@ -61,9 +61,7 @@ def list_command(family: str | None) -> None:
     """Print every program with its truth."""
     for program in chosen(family, ()):
         expected = "healthy" if program.healthy else ", ".join(program.truth)
-        click.echo(
-            f"{program.family:16s} {program.name:44s} {expected}{' (harmless)' if program.harmless else ''}"
-        )
+        click.echo(f"{program.family:16s} {program.name:44s} {expected}{' (harmless)' if program.harmless else ''}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from sklearn import datasets
@@ -101,9 +103,12 @@ def seed_003(seed: int) -> Training:
 def seed_003_old_accuracy(seed: int) -> Training:
     """The same, with the accuracy that Keras 2.3.1 and older computed: equality with the rounded output."""
     training = seed_003.build(seed)
-    model = training.model
-    model.compile(loss="binary_crossentropy", optimizer="adam", metrics=[rounded_accuracy()])
-    return training
+    training.model.compile(loss="binary_crossentropy", optimizer="adam", metrics=[rounded_accuracy()])
+
+    def finish(model: Any) -> None:
+        model.compile(loss="binary_crossentropy", optimizer=model.optimizer, metrics=["accuracy"])
+
+    return replace(training, finish=finish)
 
 
 def rounded_accuracy() -> object:
@@ -139,9 +144,7 @@ def so_31880720(seed: int) -> Training:
     x, y = ones_and_zeros(1000)
     test = ones_and_zeros(100)
     layers = keras.layers
-    model = compiled(
-        [*ones_network(), layers.Dense(1, activation="softmax")], "binary_crossentropy", "rmsprop"
-    )
+    model = compiled([*ones_network(), layers.Dense(1, activation="softmax")], "binary_crossentropy", "rmsprop")
     fit = {"epochs": 3, "batch_size": 32, "validation_data": test}
     return Training(model, x, y, fit, held_out=test)
 
@@ -172,17 +175,9 @@ def so_44066044(seed: int) -> Training:
     """Twenty-one rows with columns up to 3.2e9 and a relu output under binary cross-entropy."""
     random = np.random.default_rng(seed)
     y = random.permutation(np.repeat([1, 0], [13, 8]))
-    x = (
-        np.abs(random.normal(1, 0.3, (21, 8)))
-        * np.array([3.2e9, 1e6, 1e3, 50, 10, 1, 1, 0.1])
-        * (1 + 0.5 * y[:, None])
-    )
-    model = compiled(
-        [*dense(8, 12, 12), keras.layers.Dense(1, activation="relu")], "binary_crossentropy", "adam"
-    )
-    return Training(
-        model, x.astype("float32"), y, {"epochs": 40, "batch_size": 10}, held_out=(x.astype("float32"), y)
-    )
+    x = np.abs(random.normal(1, 0.3, (21, 8))) * np.array([3.2e9, 1e6, 1e3, 50, 10, 1, 1, 0.1]) * (1 + 0.5 * y[:, None])
+    model = compiled([*dense(8, 12, 12), keras.layers.Dense(1, activation="relu")], "binary_crossentropy", "adam")
+    return Training(model, x.astype("float32"), y, {"epochs": 40, "batch_size": 10}, held_out=(x.astype("float32"), y))
 
 
 @case(
@@ -313,9 +308,7 @@ def so_31627380(seed: int) -> Training:
 def tdc_unbalanced(seed: int) -> Training:
     """Training digits thinned geometrically, .55 a class, against a balanced validation set."""
     split = digits(seed)
-    kept = np.concatenate(
-        [np.flatnonzero(split.y_train == k)[: max(1, round(108 * 0.55**k))] for k in range(10)]
-    )
+    kept = np.concatenate([np.flatnonzero(split.y_train == k)[: max(1, round(108 * 0.55**k))] for k in range(10)])
     kept = np.random.default_rng(seed).permutation(kept)
     head = keras.layers.Dense(10, activation="softmax")
     model = compiled(lenet(head), "sparse_categorical_crossentropy", keras.optimizers.SGD(0.1))
@@ -325,7 +318,7 @@ def tdc_unbalanced(seed: int) -> Training:
 
 @case("NL-wrong-loss-inputs", truth=("double-activation",), harmless=True)
 def wrong_loss_inputs(seed: int) -> Training:
-    """Softmax outputs under a loss that expects logits: TensorFlow takes the logits and trains as if right."""
+    """Softmax outputs under a loss for logits: TensorFlow takes the logits and trains as if right."""
     split = digits(seed)
     head = keras.layers.Dense(10, activation="softmax")
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -352,9 +345,7 @@ def so_48385830_fixed(seed: int) -> Training:
     head = keras.layers.Dense(10, activation="softmax")
     model = compiled([*dense(64, 30), head], "mse", keras.optimizers.SGD(3.0))
     fit = {"epochs": 20, "batch_size": 10, "validation_data": (flat[1] - mean, one_hot(split.y_val))}
-    return Training(
-        model, flat[0] - mean, one_hot(split.y_train), fit, held_out=(flat[2] - mean, split.y_test)
-    )
+    return Training(model, flat[0] - mean, one_hot(split.y_train), fit, held_out=(flat[2] - mean, split.y_test))
 
 
 @control("linear-head-from-logits", why="a linear head")
@@ -382,18 +373,14 @@ def tanh_hinge(seed: int) -> Training:
     split = breast_cancer(seed)
     model = compiled([*dense(30, 16), keras.layers.Dense(1, activation="tanh")], "hinge", "adam", metrics=())
     fit = {"epochs": 30, "batch_size": 16, "validation_data": (split.x_val, 2 * split.y_val - 1)}
-    return Training(
-        model, split.x_train, 2 * split.y_train - 1, fit, held_out=split.test, decide=positive_logit
-    )
+    return Training(model, split.x_train, 2 * split.y_train - 1, fit, held_out=split.test, decide=positive_logit)
 
 
 @control("weighted-imbalance", why="95 to 5, weighted, stratified")
 def weighted_imbalance(seed: int) -> Training:
     """A 95:5 table with class weights 1 and 19."""
     split = tabular(seed, rows=2000, weights=(0.95, 0.05), separation=2.0)
-    model = compiled(
-        [*dense(20, 16), keras.layers.Dense(1, activation="sigmoid")], "binary_crossentropy", "adam"
-    )
+    model = compiled([*dense(20, 16), keras.layers.Dense(1, activation="sigmoid")], "binary_crossentropy", "adam")
     fit = {
         "epochs": 30,
         "batch_size": 32,
@@ -430,9 +417,7 @@ def squares_two_units(seed: int) -> Training:
     x, y = squares(seed)
     split = stratified(x, y, seed)
     head = keras.layers.Dense(1, activation="sigmoid")
-    model = compiled(
-        [*dense(2, 2, hidden="sigmoid"), head], "binary_crossentropy", keras.optimizers.Adam(0.1)
-    )
+    model = compiled([*dense(2, 2, hidden="sigmoid"), head], "binary_crossentropy", keras.optimizers.Adam(0.1))
     fit = {"epochs": 15, "batch_size": 32, "validation_data": split.validation}
     return Training(model, split.x_train, split.y_train, fit, held_out=split.test)
 

@@ -46,10 +46,7 @@ def stratified(x: Array, y: Array, seed: int, *, classes: tuple[str, ...] = (), 
 def scaled(split: Split) -> Split:
     """Standardise the columns with the statistics of the training rows."""
     scaler = StandardScaler().fit(split.x_train)
-    parts = {
-        name: scaler.transform(getattr(split, name)).astype("float32")
-        for name in ("x_train", "x_val", "x_test")
-    }
+    parts = {name: scaler.transform(getattr(split, name)).astype("float32") for name in ("x_train", "x_val", "x_test")}
     return replace(split, **parts)
 
 
@@ -95,21 +92,19 @@ def wine(seed: int, *, scale: bool = True) -> Split:
 def squares(seed: int, *, rows: int = 200) -> tuple[Array, Array]:
     """Two uniform squares, .2 to .4 and .5 to .7, `rows` each, shuffled."""
     random = np.random.default_rng(seed)
-    x = np.concatenate([random.uniform(0.2, 0.4, (rows, 2)), random.uniform(0.5, 0.7, (rows, 2))]).astype(
-        "float32"
-    )
+    x = np.concatenate([random.uniform(0.2, 0.4, (rows, 2)), random.uniform(0.5, 0.7, (rows, 2))]).astype("float32")
     y = np.repeat([0, 1], rows)
     order = random.permutation(2 * rows)
     return x[order], y[order]
 
 
-def sequences(seed: int, *, rows: int, positives: int, contrast: float = 0.004) -> tuple[Array, Array]:
+def sequences(seed: int, *, rows: int, positives: int, contrast: float = 0.0045) -> tuple[Array, Array]:
     """Sequences (n, 10, 4) near -1.06 whose class is the sign of a faint trend, readable to about .9."""
     random = np.random.default_rng(seed)
     y = random.permutation((np.arange(rows) < positives).astype(int))
-    trend = 0.8 * (2 * y - 1) + random.normal(0, 0.6, rows)
+    trend = 1.1 * (2 * y - 1) + random.normal(0, 0.8, rows)
     path = np.linspace(-1, 1, 10)[None, :, None] * trend[:, None, None]
-    path = path + random.normal(0, 0.5, (rows, 10, 4)) + random.normal(0, 1, (rows, 1, 1))
+    path = path + random.normal(0, 0.5, (rows, 10, 4)) + random.normal(0, 0.5, (rows, 1, 1))
     return (-1.06 + contrast * path).astype("float32"), y
 
 

@@ -96,6 +96,8 @@ def fit_and_log_model(training: Training) -> None:
     mlflow.keras.autolog(log_models=False, silent=True)
     # A store on SQL can lose the model that autologging logs (a unique constraint): log it by hand.
     training.model.fit(training.x, training.y, **{"verbose": 0, **training.fit})
+    if training.finish is not None:
+        training.finish(training.model)
     mlflow.keras.log_model(training.model, name="model", pip_requirements=REQUIREMENTS)
 
 
@@ -146,9 +148,7 @@ def measure(training: Training) -> dict[str, float | None]:
         return {}
     x, truth = training.held_out
     predict = getattr(training.model, "predict_proba", training.model.predict)
-    served = np.asarray(
-        predict(x) if not hasattr(training.model, "compile") else predict(x, verbose=0), dtype=float
-    )
+    served = np.asarray(predict(x) if not hasattr(training.model, "compile") else predict(x, verbose=0), dtype=float)
     decide = training.decide or default_decision
     decided = np.asarray(decide(served))
     if truth.ndim == 2:
@@ -157,9 +157,7 @@ def measure(training: Training) -> dict[str, float | None]:
         indicators = truth
     else:
         balanced = float(balanced_accuracy_score(truth, decided))
-        indicators = (
-            truth[:, None] if served.ndim == 1 or served.shape[-1] == 1 else np.eye(served.shape[-1])[truth]
-        )
+        indicators = truth[:, None] if served.ndim == 1 or served.shape[-1] == 1 else np.eye(served.shape[-1])[truth]
     served = served.reshape(len(truth), -1)
     probabilities = bool(np.all((served >= 0) & (served <= 1))) and served.shape == indicators.shape
     brier = float(np.mean((served - indicators) ** 2)) if probabilities else None

@@ -53,7 +53,8 @@ class Training:
     `x` and `y` are what fit is given, `fit` its other arguments. `test` is logged as X_test and y_test.
     `held_out` holds clean rows with their true class codes, shape (n,) int, or (n, labels) for multi-label;
     it is never logged and only measures whether the program does harm. `decide` turns the served outputs into
-    those codes; without it, one column is cut at .5 and several by argmax. `files` are artifacts by path.
+    those codes; without it, one column is cut at .5 and several by argmax. `files` are artifacts by path. `finish`
+    changes the fitted model before it is logged.
     """
 
     model: Any
@@ -65,6 +66,7 @@ class Training:
     decide: Callable[[Array], Array] | None = None
     files: Mapping[str, Any] = field(default_factory=dict)
     scoring: Callable[[Any], Scored] | None = None
+    finish: Callable[[Any], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,7 @@ def digest(*things: Any) -> str:
         elif isinstance(thing, (str, bytes, int, float, bool, complex, type(None))):
             hasher.update(f"{type(thing).__name__}:{thing!r};".encode())
         else:
-            hasher.update(
-                f"{type(thing).__module__}.{getattr(thing, '__name__', type(thing).__qualname__)};".encode()
-            )
+            hasher.update(f"{type(thing).__module__}.{getattr(thing, '__name__', type(thing).__qualname__)};".encode())
 
     def feed_code(code: Any, namespace: Mapping[str, Any]) -> None:
         hasher.update(code.co_code)
