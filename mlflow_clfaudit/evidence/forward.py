@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -292,12 +294,30 @@ def import_keras(backend: str | None, device: str) -> Any:
             raise Missing("no Keras backend is installed here", 'pip install "mlflow-clfaudit[tensorflow]"')
         os.environ["KERAS_BACKEND"] = installed[0]
     try:
-        import keras
+        with _quiet_first_import():
+            import keras
     except ImportError as error:
         raise Missing(f"Keras cannot be imported: {error}", 'pip install "mlflow-clfaudit[tensorflow]"') from None
     if device == "gpu" and "GPU" not in _device_name(keras):
         raise Missing("no GPU is visible to Keras", "--device auto")
     return keras
+
+
+@contextlib.contextmanager
+def _quiet_first_import() -> Iterator[None]:
+    """Keep what TensorFlow's C++ prints while it loads off the terminal; it heeds no log level then."""
+    if "keras" in sys.modules:
+        yield
+        return
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
 
 
 def _with_head(keras: Any, model: Any, spec: Spec, head: Head) -> Any:
