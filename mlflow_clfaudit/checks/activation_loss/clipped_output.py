@@ -103,12 +103,13 @@ def rows_clipped(
     feature_probe: Probe | None = None,
     *,
     wrong_share: float = 0.01,
+    stuck_share: float = 0.95,
     zero_share: float = 0.5,
     gain: float = 0.03,
     significance: float = 0.01,
 ) -> Finding:
     if finding.variant != "relu-logits":
-        return judged_on_rows(finding, head, served, feature_probe, wrong_share, gain, significance)
+        return judged_on_rows(finding, head, served, feature_probe, wrong_share, stuck_share, gain, significance)
     refit = better_probe(feature_probe, gain=gain, significance=significance)
     logits = served.outputs if head.loss is not None and head.loss.from_logits else served.logits
     if logits is None:

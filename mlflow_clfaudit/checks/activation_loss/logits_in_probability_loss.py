@@ -74,10 +74,11 @@ def rows_without_gradient(
     feature_probe: Probe | None = None,
     *,
     wrong_share: float = 0.01,
+    stuck_share: float = 0.95,
     gain: float = 0.03,
     significance: float = 0.01,
 ) -> Finding:
-    return judged_on_rows(finding, head, served, feature_probe, wrong_share, gain, significance)
+    return judged_on_rows(finding, head, served, feature_probe, wrong_share, stuck_share, gain, significance)
 
 
 def judged_on_rows(
@@ -86,6 +87,7 @@ def judged_on_rows(
     served: Served,
     feature_probe: Probe | None,
     wrong_share: float,
+    stuck_share: float,
     gain: float,
     significance: float,
 ) -> Finding:
@@ -94,7 +96,9 @@ def judged_on_rows(
     dead, wrong = without_gradient(head.loss, served.outputs, served.truth)
     share, wrong_dead = float(np.mean(dead)), float(np.mean(wrong))
     refit = better_probe(feature_probe, gain=gain, significance=significance)
-    harmed = refit is not None or (feature_probe is None and wrong_dead >= wrong_share)
+    # Where next to no row has a gradient, whatever the features are worth, training can go nowhere from here.
+    stuck = share >= stuck_share and wrong_dead >= 10 * wrong_share
+    harmed = refit is not None or stuck or (feature_probe is None and wrong_dead >= wrong_share)
     severity = Severity.WARN
     if harmed:
         severity = Severity.BLOCKER if wrong_dead >= wrong_share else Severity.ERROR

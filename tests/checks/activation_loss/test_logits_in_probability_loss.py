@@ -53,11 +53,22 @@ def test_wrong_rows_without_gradient_and_a_better_refit_make_it_a_blocker() -> N
 
 def test_wrong_rows_that_no_refit_gets_right_are_not_blamed_on_the_loss() -> None:
     truth = np.tile([0, 1], 100)
-    served = make_served(np.full(200, 4.0), truth, head=LINEAR)
+    outputs = np.full(200, 0.7)
+    outputs[:40] = 4.0
+    served = make_served(outputs, truth, head=LINEAR)
     probe = make_probe(truth, decision=np.ones(200, dtype=int), served=np.ones(200, dtype=int))
     finding = only(head=LINEAR, served=served, feature_probe=probe)
     assert finding.level is Severity.WARN
     assert "no better" in finding.message
+
+
+def test_a_net_without_any_gradient_is_stuck_whatever_its_features_are_worth() -> None:
+    truth = np.tile([0, 1], 100)
+    served = make_served(np.full(200, 4.0), truth, head=LINEAR)
+    probe = make_probe(truth, decision=np.ones(200, dtype=int), served=np.ones(200, dtype=int))
+    finding = only(head=LINEAR, served=served, feature_probe=probe)
+    assert finding.level is Severity.BLOCKER
+    assert (proof_of(finding).grade, proof_of(finding).before) == (Grade.A, 1.0)
 
 
 def test_a_logged_accuracy_that_shows_it_learnt_lowers_it_without_rows() -> None:
