@@ -8,12 +8,14 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
-from mlflow_clfaudit.errors import AuditError
+from mlflow_clfaudit.errors import AuditError, UsageError
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.counterfactuals import Budget
 from mlflow_clfaudit.evidence.files import Overrides
+from mlflow_clfaudit.evidence.labels import SPLITS
 from mlflow_clfaudit.evidence.run import Run, read_run
 from mlflow_clfaudit.examine import examine, examine_repaired
 from mlflow_clfaudit.rank import Ranked, rank
@@ -58,16 +60,19 @@ def audit_run(
     """
     from mlflow_clfaudit import attach
 
+    checks = select(select_checks)
+    overrides = Overrides(labels or {}, inputs or {})
     started = time.perf_counter()
     run = read_run(run_id, tracking_uri, model_uri)
     read = time.perf_counter() - started
+    _must_exist(run, overrides)
     try:
         report = audit(
             run,
             tier=tier,
             device=device,
-            overrides=Overrides(labels or {}, inputs or {}),
-            checks=select(select_checks),
+            overrides=overrides,
+            checks=checks,
             ignore=ignore,
             budget=budget,
             seconds={"read": read},
@@ -138,6 +143,15 @@ def audit(
         digest=run.digest,
         headline=_headline(evidence),
     )
+
+
+def _must_exist(run: Run, overrides: Overrides) -> None:
+    for option, given in (("labels", overrides.labels), ("inputs", overrides.inputs)):
+        for split, path in given.items():
+            if split not in SPLITS:
+                raise UsageError(f"--{option} {split}=…: a split is one of {', '.join(SPLITS)}")
+            if not Path(path).is_file() and path not in run.artifacts:
+                raise UsageError(f"--{option} {split}={path}: neither a local file nor an artifact of the run")
 
 
 def _ranked(evidence: Evidence, checks: Sequence[Check], outcomes: list[Outcome]) -> tuple[list[Outcome], Ranked]:

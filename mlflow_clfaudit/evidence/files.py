@@ -136,7 +136,7 @@ def read(path: Path) -> Mapping[str, np.ndarray]:
     except Missing:
         raise
     except ValueError as error:
-        if "allow_pickle" in str(error) or "Object arrays" in str(error):
+        if any(words in str(error) for words in ("allow_pickle", "Object arrays", "Python objects")):
             raise Missing(
                 f"{path.name} holds Python objects, which are not loaded",
                 'save numbers or strings: np.save(path, np.asarray(y, dtype="int64"))',
