@@ -22,10 +22,13 @@ MODULES = (
     "history",
     "spec",
     "weights",
+    "scale",
     "labels",
     "inputs",
     "splits",
     "forward",
+    "scores",
+    "reproduction",
     "probes",
     "counterfactuals",
 )
@@ -59,6 +62,18 @@ def providers() -> Mapping[str, Provider]:
     return _PROVIDERS
 
 
+def made_from(*names: str) -> set[str]:
+    """These pieces of evidence and every piece that is made from one of them."""
+    found = set(names)
+    while grown := {
+        name
+        for name, provider in providers().items()
+        if name not in found and found & {*provider.needs.required, *provider.needs.optional}
+    }:
+        found |= grown
+    return found
+
+
 class Evidence:
     """What is known about one run. `given` holds the pieces that nothing is computed from: the run, and options.
 
@@ -87,13 +102,7 @@ class Evidence:
 
     def replaced(self, **pieces: Any) -> Evidence:
         """The same evidence with some pieces replaced; what is made from them is computed anew when asked for."""
-        stale = set(pieces)
-        while grown := {
-            name
-            for name, provider in providers().items()
-            if name not in stale and stale & {*provider.needs.required, *provider.needs.optional}
-        }:
-            stale |= grown
+        stale = made_from(*pieces)
         known = {name: value for name, value in self._known.items() if name not in stale}
         copy = Evidence(known | pieces, self.cap)
         copy.seconds = self.seconds
