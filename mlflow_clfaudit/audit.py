@@ -17,7 +17,7 @@ from mlflow_clfaudit.evidence.counterfactuals import Budget
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.labels import SPLITS
 from mlflow_clfaudit.evidence.run import Run, read_run
-from mlflow_clfaudit.examine import examine, examine_repaired
+from mlflow_clfaudit.examine import examine_outputs, examine_repaired
 from mlflow_clfaudit.rank import Ranked, rank
 from mlflow_clfaudit.registry import Check, all_checks, select
 from mlflow_clfaudit.report.figures import figures
@@ -124,7 +124,7 @@ def audit(
     # What Keras and scikit-learn warn about is what the checks are for; on stderr it would only be noise.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        outcomes, ranked = _ranked(evidence, chosen, examine(evidence, chosen, ignored))
+        outcomes, ranked = _ranked(evidence, chosen, examine_outputs(evidence, chosen, ignored))
     examined = time.perf_counter() - started
     return Report(
         run_id=run.run_id,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence import Evidence
+from mlflow_clfaudit.evidence import Evidence, made_from
 from mlflow_clfaudit.registry import Check, Needs
 from mlflow_clfaudit.types import Finding, Outcome, Severity, Status, Tier
 
@@ -15,6 +15,42 @@ def examine(evidence: Evidence, checks: Iterable[Check], ignored: Mapping[str, s
     """Run each check and, where it fires, its proof. `ignored` maps check names to the reviewer's reasons."""
     ordered = sorted(checks, key=lambda check: (cost(evidence, check), check.area, check.name))
     return [examine_one(evidence, check, (ignored or {}).get(check.name)) for check in ordered]
+
+
+def examine_outputs(
+    evidence: Evidence, checks: Iterable[Check], ignored: Mapping[str, str] | None = None
+) -> list[Outcome]:
+    """Examine every output of the model on its own; what does not depend on the output is examined once.
+
+    With several outputs, each finding names the one that it is about.
+    """
+    checks = list(checks)
+    outcomes = examine(evidence, checks, ignored)
+    spec = evidence.find("spec")
+    heads = spec.heads if spec is not None else ()
+    if len(heads) < 2:
+        return outcomes
+    per_output = made_from("output")
+    again = [check for check in checks if per_output & {*check.needs.required, *check.needs.optional}]
+    named = {check.name for check in again}
+    merged = {
+        outcome.check: _about(outcome, heads[0].name) if outcome.check in named else outcome for outcome in outcomes
+    }
+    for position, head in enumerate(heads[1:], start=1):
+        for outcome in examine(evidence.replaced(output=position), again, ignored):
+            merged[outcome.check] = _merged(merged[outcome.check], _about(outcome, head.name))
+    return list(merged.values())
+
+
+def _about(outcome: Outcome, output: str) -> Outcome:
+    return replace(outcome, findings=tuple(replace(finding, output=output) for finding in outcome.findings))
+
+
+def _merged(first: Outcome, second: Outcome) -> Outcome:
+    """What two outputs say together: the worse status of the two, and the findings of both."""
+    order = (Status.FIRED, Status.FAILED, Status.PASSED, Status.SKIPPED)
+    worse = min(first, second, key=lambda outcome: order.index(outcome.status))
+    return replace(worse, findings=first.findings + second.findings)
 
 
 def examine_repaired(evidence: Evidence, repaired: Check, checks: Iterable[Check]) -> list[Outcome]:

@@ -5,10 +5,11 @@ import pytest
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
-from mlflow_clfaudit.examine import examine, examine_one, examine_repaired
+from mlflow_clfaudit.evidence.spec import Head
+from mlflow_clfaudit.examine import examine, examine_one, examine_outputs, examine_repaired
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity, Status, Tier
-from tests.kit import make_head, make_served
+from tests.kit import make_head, make_served, make_spec
 
 
 @check(severity=Severity.WARN, area="thresholding")
@@ -89,3 +90,22 @@ def test_a_tier_above_the_cap_is_missing_with_the_flag_that_allows_it() -> None:
     with pytest.raises(Missing) as caught:
         evidence.get("served")
     assert caught.value.how_to_supply == "--tier forward"
+
+
+@check(severity=Severity.WARN, area="thresholding")
+def about_the_head(head: Head) -> Iterator[Finding]:
+    """A head of one unit."""
+    if head.units == 1:
+        yield Finding("one unit")
+
+
+def test_every_output_is_judged_on_its_own() -> None:
+    spec = make_spec(make_head(3, "softmax", name="kind"), make_head(1, name="price"))
+    fired, quiet = examine_outputs(Evidence({"spec": spec, "output": 0, "number": 1}), [about_the_head, too_large])
+    assert [finding.output for finding in fired.findings] == ["price"]
+    assert quiet.status is Status.PASSED
+
+
+def test_a_single_output_is_not_named() -> None:
+    (fired,) = examine_outputs(Evidence({"spec": make_spec(make_head(1)), "output": 0}), [about_the_head])
+    assert [finding.output for finding in fired.findings] == [None]
