@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence, made_from
+from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.registry import Check, Needs
 from mlflow_clfaudit.types import Finding, Outcome, Severity, Status, Tier
 
@@ -27,7 +28,7 @@ def examine_outputs(
     checks = list(checks)
     outcomes = examine(evidence, checks, ignored)
     spec = evidence.find("spec")
-    heads = spec.heads if spec is not None else ()
+    heads: tuple[Head, ...] = spec.heads if spec is not None else ()
     if len(heads) < 2:
         return outcomes
     per_output = made_from("output")
