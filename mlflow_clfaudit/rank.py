@@ -83,8 +83,10 @@ def _breaks_the_loss(finding: Finding) -> bool:
     )
 
 
-def _is_dynamics(finding: Finding) -> bool:
-    return finding.area == "training_dynamics" and finding.check != "misconfigured-callback"
+def _is_downstream(finding: Finding) -> bool:
+    """What training shows; the scale of the inputs, the architecture and the callbacks were there before it."""
+    downstream = stage(finding) >= STAGE_OF_AREA["training_dynamics"]
+    return finding.area == "training_dynamics" and downstream and finding.check != "misconfigured-callback"
 
 
 EXCLUSIONS = (
@@ -97,7 +99,7 @@ EXCLUSIONS = (
         _named("threshold-off", "inverted-positive-class", "permuted-labels", "uncalibrated-probabilities"),
     ),
     # Zero gradients, constant outputs and a stuck loss are what a broken loss looks like in training.
-    Exclusion(_breaks_the_loss, _is_dynamics),
+    Exclusion(_breaks_the_loss, _is_downstream),
     Exclusion(_breaks_the_loss, _named("threshold-off", "uncalibrated-probabilities", "threshold-on-wrong-scale")),
     # A validation slice of one class says nothing about when to stop.
     Exclusion(_named("single-class-validation"), _named("overfit", "stopped-early", "threshold-tuned-on-test")),
@@ -148,6 +150,11 @@ def rank(
     ranked = tuple(_with_symptoms(ordered, shown))
     first = next(iter(causes(ranked)), None)
     return Ranked(ranked, tuple(symptoms), _verdict(outcomes, ranked), first.check if first else None)
+
+
+def stage(finding: Finding) -> int:
+    """Where in the making of a classifier the finding lies; upstream is small."""
+    return STAGE_OF_CHECK.get(finding.check, STAGE_OF_AREA.get(finding.area, 5))
 
 
 def confidence(finding: Finding, reference: float | None = None) -> Confidence:
@@ -237,7 +244,7 @@ def _order(
         _CONFIDENCES.index(finding.confidence),
         -finding.level.weight,
         -len(symptoms & set(finding.explains)),
-        STAGE_OF_CHECK.get(finding.check, STAGE_OF_AREA.get(finding.area, 5)),
+        stage(finding),
         finding.check,
     )
 

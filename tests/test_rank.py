@@ -182,3 +182,9 @@ def test_what_remains_is_ranked_by_the_same_exclusions() -> None:
     left = frozenset({"under-trained", "threshold-off"})
     result = ranked(blocker, UNDER_TRAINED, threshold, repaired=blocker.check, residual=left)
     assert [item.explained_by for item in result.findings] == [None, None, "under-trained"]
+
+
+def test_unscaled_inputs_are_no_effect_of_a_broken_loss() -> None:
+    scale = finding("unscaled-inputs", Severity.WARN, area="training_dynamics")
+    result = ranked(finding("clipped-output", Severity.BLOCKER), scale)
+    assert [item.level for item in result.findings] == [Severity.BLOCKER, Severity.WARN]
