@@ -44,12 +44,37 @@ def cli() -> None:
 @click.option("--filter", "filter_string", default="", help="With --experiment: an MLflow search filter.")
 @click.option("--labels", multiple=True, metavar="SPLIT=PATH", help="Labels that the run lacks.")
 @click.option("--inputs", multiple=True, metavar="SPLIT=PATH", help="Inputs that the run lacks.")
-@click.option("--tier", type=click.Choice(["static", "forward", "probe"]), default="probe", show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
+@click.option(
+    "--tier",
+    type=click.Choice(["static", "forward", "probe"]),
+    default="probe",
+    show_default=True,
+    help="The dearest tier: files only, one pass of the model, or short counterfactual trainings.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    default="auto",
+    show_default=True,
+    help="Where the model runs.",
+)
 @click.option("--select", "selected", multiple=True, metavar="NAME", help="Only this check or area.")
 @click.option("--ignore", multiple=True, metavar="NAME=REASON", help="A check that does not count, and why.")
-@click.option("--fail-on", type=click.Choice(["blocker", "error", "warn", "never"]), default="error", show_default=True)
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["blocker", "error", "warn", "never"]),
+    default="error",
+    show_default=True,
+    help="Exit with 1 at this severity or above.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="What is printed; a machine-readable format prints nothing else on stdout.",
+)
 @click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write the report as JSON here too.")
 @click.option("--budget", default=20.0, show_default=True, help="Seconds for counterfactual trainings.")
 @click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
