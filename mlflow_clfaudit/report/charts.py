@@ -19,6 +19,7 @@ NAMES = {
     "val_accuracy": ("validation", "validation"),
     "learning_rate": ("learning rate", "train"),
 }
+ACCURACIES = ("accuracy", "val_accuracy")
 SPLITS = {"train": "train", "validation": "validation", "test": "test"}
 
 
@@ -65,16 +66,16 @@ def curves(figure: Mapping[str, Any], keys: Sequence[str], title: str, *, level:
         return None
     low, high = min(known), max(known)
     logarithmic = low > 0 and high / low > 100
-    if title == "Accuracy":
-        low, high = min(low, 0.0), max(high, 1.0)
+    if all(key in ACCURACIES for key in series):
+        logarithmic, low, high = False, min(low, 0.0), max(high, 1.0)
     elif not logarithmic:
         low, high = min(low, 0.0), high * 1.04 if high > 0 else 0.0
     if high <= low:
         low, high = (low * 0.5, low * 2) if logarithmic else (low - 0.5, low + 0.5)
     epochs = max(figure["epochs"], 1)
-    frame = Frame.of((1, max(epochs, 2)), (low, high), logarithmic=logarithmic)
+    frame = Frame.of((1, max(epochs, 2)), (low, high), top=26, logarithmic=logarithmic)
     ticks = [tick for tick in frame.x.ticks(6) if float(tick).is_integer() and tick >= 1]
-    drawn = frame.axes("epoch", x_ticks=ticks)
+    drawn = frame.axes("epoch", "logarithmic scale" if logarithmic else "", x_ticks=ticks)
     words = []
     if level is not None and low <= level <= high:
         y = frame.y.at(level)

@@ -65,8 +65,10 @@ def confusion_svg(report: Report) -> str | None:
     chart = drawn[0] if drawn else None
     if chart is None:
         return None
-    style = _style()
-    return str(chart.svg).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f">{style}", 1)
+    # An image without a size of its own fills the description's whole width.
+    width, height = re.findall(r'viewBox="0 0 (\S+) (\S+)"', chart.svg)[0]
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+    return str(chart.svg).replace("<svg ", opening, 1).replace(">", f">{_style()}", 1)
 
 
 def prose(text: str) -> list[Markup]:
@@ -94,7 +96,7 @@ def _template() -> Template:
 def _style() -> str:
     """The style sheet for a picture that stands alone, with a ground of its own."""
     sheet = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
-    variables, rules = sheet.split("* {", 1)[0], sheet.split("/* Pictures */", 1)[1].split("@media print", 1)[0]
+    variables, rules = sheet.split("* {", 1)[0], sheet.split("/* Pictures */", 1)[1].split("@media", 1)[0]
     return f"<style>{variables}svg {{ background: var(--paper); }}{rules}</style>"
 
 
@@ -111,6 +113,7 @@ def _card(report: Report, finding: Finding, place: int | None) -> dict[str, Any]
         "proof": words.proof_sentence(finding.proof) if finding.proof else "",
         "bars": charts.proof_bars(finding.proof) if finding.proof else None,
         "unproven": finding.unproven,
+        "explained_by": finding.explained_by,
         "fix": finding.fix.strip(),
         "explains": [(name, messages.get(name, "")) for name in words.explained(report, finding)],
         "evidence": words.flat(finding.evidence, skip=(AFTER,))[:MAX_EVIDENCE],
@@ -195,7 +198,7 @@ def _same_classes(matrix: Sequence[Sequence[float]], figure: Mapping[str, Any]) 
 
 def _proposed(report: Report) -> float | None:
     """The threshold that a finding proposes."""
-    values = (finding.evidence.get("proposed_threshold") for finding in report.findings)
+    values = (finding.evidence.get("threshold") for finding in report.findings if finding.check == "threshold-off")
     return next((float(value) for value in values if isinstance(value, int | float)), None)
 
 

@@ -32,7 +32,8 @@ def to_dict(report: Report) -> dict[str, Any]:
         "root_cause": report.root_cause,
         "findings": [_finding(report, finding) for finding in report.findings],
         "symptoms": [
-            _finding(report, symptom) | {"explained_by": causes.get(symptom.check)} for symptom in report.symptoms
+            _finding(report, symptom) | {"explained_by": symptom.explained_by or causes.get(symptom.check)}
+            for symptom in report.symptoms
         ],
         "passed": [outcome.check for outcome in report.outcomes_of(Status.PASSED)],
         "skipped": [_skipped(outcome) for outcome in report.outcomes_of(Status.SKIPPED)],
@@ -61,6 +62,7 @@ def _finding(report: Report, finding: Finding) -> dict[str, Any]:
         "evidence": finding.evidence,
         "fix": finding.fix,
         "explains": explained(report, finding),
+        "explained_by": finding.explained_by,
         "ignored": finding.ignored,
     }
 

@@ -12,7 +12,7 @@ from mlflow_clfaudit.types import Finding, Report, Status
 OPEN, CLOSE = "<!-- clfaudit -->", "<!-- /clfaudit -->"
 CONFUSION_PATH = "clfaudit/confusion.svg"
 # MLflow shows four lines of a description before "Show more"; a longer line would push the fix out of sight.
-ONE_LINE = 150
+ONE_LINE = 120
 SPECIAL = re.compile(r"([\\`*_\[\]|~$]|:(?=//)|(?<=www)\.|^[#+=-]|^\d+[.)](?=\s|$))")
 SAFE = re.compile(r"[0-9A-Za-z_-]+")
 MAX_TABLE_CLASSES = 10
@@ -98,6 +98,8 @@ def _finding(report: Report, finding: Finding, place: int) -> Iterator[str]:
     explained = words.explained(report, finding)
     if explained:
         yield from ("", "**Explains** " + ", ".join(map(code, explained)))
+    if finding.explained_by:
+        yield from ("", f"**Because of** {code(finding.explained_by)}")
     if finding.ignored is not None:
         yield from ("", f"**Ignored** {escaped(finding.ignored)}")
     evidence = words.flat(finding.evidence, skip=("confusion_after",))

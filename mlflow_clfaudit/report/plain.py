@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import date
 from enum import Enum
@@ -27,44 +27,45 @@ def cleaned(report: Report) -> Report:
 
 def clean(text: str) -> str:
     """Text without control and reordering characters; line ends stay, as newlines; lone surrogates become U+FFFD."""
-    return "".join(map(_character, text.replace("\r\n", "\n")))
+    return text if text.isascii() and text.isprintable() else "".join(map(_character, text.replace("\r\n", "\n")))
 
 
-def data(value: Any, depth: int = 0) -> Any:
-    """Any value as JSON holds it: NaN and infinities are null, arrays are lists, what has no such form is its type."""
-    if value is None or isinstance(value, bool | np.bool_):
-        return None if value is None else bool(value)
-    if isinstance(value, Enum):
-        return data(value.value, depth)
-    if isinstance(value, str):
-        return _encodable(str(value))
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
+def data(value: Any, text: Callable[[str], str] | None = None, depth: int = 0) -> Any:
+    """Any value as JSON holds it: NaN and infinities are null, arrays are lists, what has no such form is its type.
+
+    `text` is applied to every string and key; without it, only what UTF-8 cannot hold is replaced.
+    """
+    kind = type(value)
+    if value is None or kind is bool or kind is int:
+        return value
+    if kind is float or isinstance(value, np.floating):
         return float(value) if math.isfinite(value) else None
+    if isinstance(value, Enum):
+        return data(value.value, text, depth)
+    if isinstance(value, str):
+        return (text or _encodable)(str(value))
+    if isinstance(value, int | np.integer | np.bool_):
+        return value.item() if isinstance(value, np.generic) else int(value)
+    if isinstance(value, float):
+        return data(float(value), text, depth)
     if depth >= MAX_DEPTH:
         return "…"
-    if isinstance(value, Mapping):
-        return {_key(key): data(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return data(value.tolist(), depth)
-    if isinstance(value, set | frozenset):
-        return [data(item, depth + 1) for item in sorted(value, key=str)]
     if isinstance(value, list | tuple | range):
-        return [data(item, depth + 1) for item in value]
+        return [data(item, text, depth + 1) for item in value]
+    if isinstance(value, Mapping):
+        return {str(data(key, text, MAX_DEPTH)): data(item, text, depth + 1) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return data(value.tolist(), text, depth)
+    if isinstance(value, set | frozenset):
+        return [data(item, text, depth + 1) for item in sorted(value, key=str)]
     if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: data(getattr(value, item.name), depth + 1) for item in fields(value)}
+        return {item.name: data(getattr(value, item.name), text, depth + 1) for item in fields(value)}
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        return data(value.decode("utf-8", "replace"), text, depth)
     # str() of a stranger's object may hold its address, and so differ from one rendering to the next.
-    return f"<{type(value).__name__}>"
-
-
-def _key(key: Any) -> str:
-    plain = data(key, MAX_DEPTH)
-    return plain if isinstance(plain, str) else str(plain)
+    return f"<{kind.__name__}>"
 
 
 def _encodable(text: str) -> str:
@@ -85,18 +86,13 @@ def _character(character: str) -> str:
 
 
 def _cleaned(value: Any) -> Any:
-    if value is None or isinstance(value, Enum | bool):
+    """A part of the report: dataclasses and tuples keep their kind, all else becomes plain data."""
+    if isinstance(value, Enum):
         return value
-    if isinstance(value, str):
-        return clean(str(value))
-    if isinstance(value, float | np.floating):
-        return float(value)
-    if isinstance(value, Mapping):
-        return {clean(str(key)): _cleaned(item) for key, item in data(value).items()}
-    if isinstance(value, list):
-        return [_cleaned(item) for item in value]
-    if isinstance(value, tuple):
+    if isinstance(value, float):
+        return float(value)  # a proof that is not a number says so
+    if isinstance(value, list | tuple):
         return tuple(_cleaned(item) for item in value)
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{item.name: _cleaned(getattr(value, item.name)) for item in fields(value)})
-    return data(value)
+    return data(value, clean)

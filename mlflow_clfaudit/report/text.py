@@ -71,13 +71,11 @@ def _lines(console: Console, report: Report, width: int) -> Iterator[Text]:
     }
     for label, found in others.items():
         for row, finding in enumerate(found):
-            said = finding.message if finding.ignored is None else finding.ignored
-            told = Text.assemble((words.title(finding), STYLES[finding.level]), ": ", words.line(said))
+            said = words.line(finding.message if finding.ignored is None else finding.ignored)
+            because = f" (because of {finding.explained_by})" if finding.explained_by else ""
+            told = Text.assemble((words.title(finding), STYLES[finding.level]), ": ", said, (because, "dim"))
             yield from _labelled(console, "" if row else label, told, width, indent=2)
     yield from _checked(console, report, width)
-    url = words.report_url(report)
-    if url:
-        yield Text.assemble("  ", ("report".ljust(LABEL), "dim"), words.line(url))
 
 
 def _address(report: Report) -> Iterator[Text]:
@@ -88,12 +86,13 @@ def _address(report: Report) -> Iterator[Text]:
 
 def _top(console: Console, report: Report, width: int) -> Iterator[Text]:
     verdict = str(report.verdict).upper().replace("_", " ")
-    name = words.line(report.run_name or report.run_id, 40)
+    name = Text(words.line(report.run_name or report.run_id), style="bold")
+    name.truncate(width - cell_len(verdict) - 2, overflow="ellipsis")
     audited = words.headline(report)
-    left = Text.assemble((name, "bold"), "   ", (audited, "dim"))
+    left = Text.assemble(name, "   ", (audited, "dim"))
     fits = cell_len(left.plain) + 2 + cell_len(verdict) <= width
     if not fits:
-        left = Text(name, style="bold")
+        left = name
     gap = max(width - cell_len(left.plain) - cell_len(verdict), 2)
     yield Text.assemble(left, " " * gap, (verdict, VERDICT_STYLES[report.verdict]))
     if not fits:
@@ -104,12 +103,13 @@ def _top(console: Console, report: Report, width: int) -> Iterator[Text]:
 def _finding(console: Console, report: Report, finding: Finding, place: int, width: int) -> Iterator[Text]:
     number = f"{place:>3} "
     standing = words.standing(finding)
-    name = words.line(words.title(finding), width - INDENT - 2)
-    gap = width - INDENT - cell_len(name) - cell_len(standing)
+    name = Text(words.title(finding), style="bold")
+    name.truncate(width - INDENT, overflow="ellipsis")
+    gap = width - INDENT - cell_len(name.plain) - cell_len(standing)
     if gap >= 2:
-        yield Text.assemble(number, (name, "bold"), " " * gap, (standing, STYLES[finding.level]))
+        yield Text.assemble(number, name, " " * gap, (standing, STYLES[finding.level]))
     else:
-        yield Text.assemble(number, (name, "bold"))
+        yield Text.assemble(number, name)
         yield Text.assemble(" " * INDENT, (standing, STYLES[finding.level]))
     yield from _wrapped(console, words.line(finding.message), width, indent=INDENT)
     if place > MAX_CAUSES:

@@ -72,8 +72,9 @@ def proof_sentence(proof: Proof) -> str:
         measured = f"{proof.metric or 'value'} {before} → {after}"
     elif proof.before is not None or proof.after is not None:
         measured = f"{proof.metric or 'value'} {number(one(proof.before, proof.after))}"
-    if measured and proof.n is not None and " rows" not in how:
-        measured += f" on {number(proof.n)} rows"
+    if proof.n is not None and " rows" not in how:
+        on = f"on {number(proof.n)} rows"
+        how, measured = (how, f"{measured} {on}") if measured else (f"{how}, {on}" if how else on, "")
     parts = [": ".join(part for part in (how, measured) if part)]
     if proof.p_value is not None:
         parts.append(p_value(proof.p_value))
@@ -219,7 +220,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, str):
         return value
     if value is None:
-        return "none"
+        return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
