@@ -23,6 +23,7 @@ MODULES = (
     "spec",
     "weights",
     "scale",
+    "classes",
     "labels",
     "inputs",
     "splits",

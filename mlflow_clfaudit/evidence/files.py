@@ -1,21 +1,31 @@
-"""Finds label and input files among a run's artifacts by their names, and reads them as arrays without running code."""
+"""Finds label, input and class name files among a run's artifacts by their names."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import PurePosixPath
 
-import numpy as np
-import pandas as pd
+from mlflow_clfaudit.evidence.tables import as_inputs, as_labels, label_column, read
 
-from mlflow_clfaudit.errors import Missing
+__all__ = [
+    "IGNORED_FOLDERS",
+    "SPLIT_WORDS",
+    "SUFFIXES",
+    "Match",
+    "Overrides",
+    "as_inputs",
+    "as_labels",
+    "label_column",
+    "names_classes",
+    "read",
+    "recognise",
+    "recognise_key",
+    "words_of",
+]
 
-SUFFIXES = (".npy", ".npz", ".csv", ".parquet", ".json", ".txt")
-MAX_JSON_BYTES = 512 * 2**20
+SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".json")
 SPLIT_WORDS = {
     "train": "train",
     "training": "train",
@@ -28,12 +38,14 @@ SPLIT_WORDS = {
     "dev": "validation",
     "eval": "validation",
     "test": "test",
+    "testing": "test",
     "tst": "test",
     "te": "test",
     "holdout": "test",
 }
 LABEL_WORDS = {"y", "ys", "label", "labels", "target", "targets", "class", "classes", "truth"}
-INPUT_WORDS = {"x", "xs", "input", "inputs", "feature", "features", "data", "images"}
+INPUT_WORDS = {"x", "xs", "input", "inputs", "feature", "features", "images"}
+DATA_WORDS = {"data", "dataset"}
 # Words that make a file something else, however it begins: predictions, encoders, class names, weights.
 OTHER_WORDS = {
     "pred",
@@ -42,6 +54,7 @@ OTHER_WORDS = {
     "prediction",
     "predictions",
     "proba",
+    "probas",
     "probability",
     "probabilities",
     "prob",
@@ -50,6 +63,7 @@ OTHER_WORDS = {
     "scores",
     "logits",
     "encoder",
+    "encodings",
     "names",
     "name",
     "weight",
@@ -57,18 +71,35 @@ OTHER_WORDS = {
     "map",
     "mapping",
     "index",
+    "indices",
+    "counts",
+    "distribution",
     "example",
     "report",
-    "evidence",
     "confusion",
     "metrics",
     "history",
     "hat",
     "groups",
     "group",
+    "ids",
+    "id",
 }
-LABEL_COLUMNS = ("label", "labels", "target", "targets", "class", "y", "y_true", "truth", "outcome", "category")
+CLASS_NAME_STEMS = {
+    "classes",
+    "labels",
+    "categories",
+    "classnames",
+    "labelnames",
+    "labelmap",
+    "labelencoder",
+    "encoder",
+}
+CLASS_NAME_WORDS = {"names", "name", "map", "mapping", "index", "indices", "encoder", "list", "id", "classes"}
+CLASS_NAME_SUFFIXES = (".json", ".txt", ".csv", ".npy", ".yaml", ".yml", ".pkl", ".pickle")
 IGNORED_FOLDERS = ("model/", "clfaudit/", "checkpoints/")
+# What our own hook and log_labels() wrote is trusted before what was found by its name.
+OWN_FOLDERS = ("clfaudit/evidence/", "clfaudit/labels")
 
 
 @dataclass(frozen=True)
@@ -81,167 +112,101 @@ class Overrides:
 
 @dataclass(frozen=True)
 class Match:
-    """A file recognised by its name: what it holds ("labels", "inputs" or "both"), of which split."""
+    """A file recognised by its name: what it holds ("labels", "inputs" or "both") and of which split.
+
+    `words` are those of its name that say neither, such as the name of the output that the labels are for.
+    """
 
     path: str
     holds: str
     split: str
+    words: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """Most trusted first: our own, then arrays of one kind, then tables that hold inputs and labels."""
+        return not self.path.startswith(OWN_FOLDERS), self.holds == "both", self.path
+
+    def is_for(self, output: str, outputs: Sequence[str]) -> bool:
+        """Whether the file is about that output of several: it names it, or it names none of them."""
+        named = [name for name in outputs if set(words_of(name)) <= set(self.words)]
+        return output in named if named else True
 
 
 def recognise(paths: Iterable[str]) -> Iterator[Match]:
     """The files among `paths` whose names say that they hold labels or inputs of a split."""
     for path in paths:
         pure = PurePosixPath(path)
-        if pure.suffix.lower() not in SUFFIXES or path.startswith(IGNORED_FOLDERS) or pure.suffix == ".txt":
+        suffix = pure.suffix.lower()
+        ignored = path.startswith(IGNORED_FOLDERS) and not path.startswith(OWN_FOLDERS)
+        if suffix not in SUFFIXES or ignored:
             continue
-        words = _words(pure.stem)
-        holds = _holds(words, [word for part in pure.parts[:-1] for word in _words(part)], pure.suffix.lower())
-        if holds is None:
-            continue
-        split = next((SPLIT_WORDS[word] for word in reversed(words) if word in SPLIT_WORDS), None)
-        yield Match(path, holds, split or "whole")
+        words = words_of(pure.stem)
+        folders = [word for part in reversed(pure.parts[:-1]) for word in words_of(part)]
+        holds = _holds(words, folders, suffix)
+        if holds is not None:
+            yield Match(path, holds, _split(words) or _split(folders) or "whole", _rest(words))
 
 
 def recognise_key(key: str) -> Match | None:
     """What an array inside a .npz file is, by its key."""
-    words = _words(key)
+    words = words_of(key)
     holds = _holds(words, [], ".npy")
     if holds not in ("labels", "inputs"):
         return None
-    split = next((SPLIT_WORDS[word] for word in reversed(words) if word in SPLIT_WORDS), None)
-    return Match(key, holds, split or "whole")
+    return Match(key, holds, _split(words) or "whole", _rest(words))
 
 
-def read(path: Path) -> Mapping[str, np.ndarray]:
-    """The arrays in a file by name (one unnamed array for .npy); memory-mapped where the format allows.
-
-    Raises:
-        Missing: the file is empty, damaged, or holds pickled objects, which are never loaded.
-    """
-    try:
-        if path.stat().st_size == 0:
-            raise Missing(f"{path.name} is empty", "log the file again")
-        suffix = path.suffix.lower()
-        if suffix == ".npy":
-            return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
-        if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files}
-        if suffix == ".parquet":
-            return _columns(pd.read_parquet(path))
-        if suffix in (".csv", ".txt"):
-            return _columns(_read_csv(path))
-        if suffix == ".json":
-            return _columns(_read_json(path))
-    except Missing:
-        raise
-    except ValueError as error:
-        if any(words in str(error) for words in ("allow_pickle", "Object arrays", "Python objects")):
-            raise Missing(
-                f"{path.name} holds Python objects, which are not loaded",
-                'save numbers or strings: np.save(path, np.asarray(y, dtype="int64"))',
-            ) from None
-        raise Missing(f"{path.name} cannot be read: {str(error).splitlines()[0][:120]}") from None
-    except Exception as error:  # every format's reader has errors of its own
-        text = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise Missing(f"{path.name} cannot be read: {text}") from None
-    raise Missing(f"{path.name}: unknown format; use npy, npz, csv, parquet or json")
+def names_classes(path: str) -> bool:
+    """Whether the file's name says that it lists the classes: class_names.json, label_encoder.pkl, classes.npy."""
+    pure = PurePosixPath(path)
+    if pure.suffix.lower() not in CLASS_NAME_SUFFIXES or path.startswith(IGNORED_FOLDERS[0]):
+        return False
+    words = [word for word in words_of(pure.stem) if word not in SPLIT_WORDS]
+    if "".join(words) in CLASS_NAME_STEMS:
+        return True
+    about = {"class", "classes", "label", "labels", "category", "categories", "target"}
+    return bool(about & set(words)) and bool(CLASS_NAME_WORDS & set(words)) and len(words) > 1
 
 
-def label_column(columns: Mapping[str, np.ndarray]) -> str | None:
-    """The name of the column that holds the labels in a table that has inputs too."""
-    lowered = {name.strip().lower(): name for name in columns}
-    return next((lowered[name] for name in LABEL_COLUMNS if name in lowered), None)
-
-
-def as_labels(columns: Mapping[str, np.ndarray], path: str) -> np.ndarray:
-    """One label array (N,) or (N, C) from the columns of a file."""
-    if len(columns) == 1:
-        return next(iter(columns.values()))
-    named = label_column(columns)
-    if named is not None:
-        return columns[named]
-    arrays = list(columns.values())
-    if all(array.ndim == 1 and array.dtype.kind in "fiub" for array in arrays):
-        return np.column_stack(arrays)
-    raise Missing(f"{path}: which of its {len(columns)} columns holds the labels is not clear", "name it label")
-
-
-def as_inputs(columns: Mapping[str, np.ndarray], path: str) -> Any:
-    """One input array (N, …) or, for a model of several inputs, a dict of arrays by name."""
-    if len(columns) == 1:
-        return next(iter(columns.values()))
-    named = label_column(columns)
-    arrays = {name: array for name, array in columns.items() if name != named}
-    if all(array.ndim == 1 for array in arrays.values()):
-        numeric = [array for array in arrays.values() if array.dtype.kind in "fiub"]
-        if not numeric:
-            raise Missing(f"{path} has no numeric column")
-        return np.column_stack(numeric)
-    return arrays
-
-
-def _words(stem: str) -> list[str]:
+def words_of(stem: str) -> list[str]:
+    """The lower-case words of a name: XTrain, x-train and xtrain are all x, train."""
     spaced = re.sub(r"([a-z])([A-Z])", r"\1_\2", stem)
-    return [word for word in re.split(r"[^a-z]+", spaced.lower()) if word]
+    spaced = re.sub(r"\b([XxYy])([A-Z])", r"\1_\2", spaced)
+    found: list[str] = []
+    for word in re.split(r"[^a-z]+", spaced.lower()):
+        if word[:1] in ("x", "y") and word[1:] in SPLIT_WORDS:
+            found += [word[0], word[1:]]
+        elif word[-1:] in ("x", "y") and word[:-1] in ("train", "val", "valid", "test"):
+            found += [word[-1], word[:-1]]
+        elif word:
+            found.append(word)
+    return found
 
 
-def _holds(words: list[str], folders: list[str], suffix: str) -> str | None:
-    if set(words) & OTHER_WORDS:
+def _split(words: Sequence[str]) -> str | None:
+    return next((SPLIT_WORDS[word] for word in reversed(words) if word in SPLIT_WORDS), None)
+
+
+def _rest(words: Iterable[str]) -> tuple[str, ...]:
+    known = LABEL_WORDS | INPUT_WORDS | DATA_WORDS | set(SPLIT_WORDS)
+    return tuple(word for word in words if word not in known)
+
+
+def _holds(words: Sequence[str], folders: Sequence[str], suffix: str) -> str | None:
+    named = set(words)
+    if named & OTHER_WORDS:
         return None
-    if words and words[0] in ("ytrain", "yval", "ytest", "xtrain", "xval", "xtest"):
-        words[:1] = [words[0][0], words[0][1:]]
-    if set(words) & LABEL_WORDS:
-        return "labels"
-    if set(words) & {"x", "xs", "input", "inputs", "feature", "features", "images"}:
+    if named & LABEL_WORDS:
+        # A file of classes without a split is the list of their names.
+        return None if named & LABEL_WORDS <= {"class", "classes"} and not _split(words) else "labels"
+    if named & INPUT_WORDS:
         return "inputs"
-    if any(word in SPLIT_WORDS for word in words) or set(words) & {"data", "dataset"}:
+    if _split(words) or named & DATA_WORDS:
         if set(folders) & LABEL_WORDS:
             return "labels"
-        if set(folders) & (INPUT_WORDS - {"data"}):
+        if set(folders) & INPUT_WORDS:
             return "inputs"
-        if suffix in (".csv", ".parquet", ".npz"):
+        if suffix in (".csv", ".tsv", ".parquet", ".npz"):
             return "both"
     return None
-
-
-def _columns(frame: pd.DataFrame) -> Mapping[str, np.ndarray]:
-    """Columns as arrays, an index column that to_csv() wrote left out."""
-    first = str(frame.columns[0]) if len(frame.columns) else ""
-    if len(frame.columns) > 1 and (first.startswith("Unnamed") or first.lower() == "index"):
-        frame = frame.iloc[:, 1:]
-    arrays: dict[str, np.ndarray] = {}
-    for name in frame.columns:
-        column = frame[name]
-        if column.dtype.kind in "fiub":
-            arrays[str(name)] = column.to_numpy()
-        else:
-            missing = column.isna().to_numpy()
-            text = np.array([str(value) for value in column], dtype=str)
-            arrays[str(name)] = np.where(missing, "", text)
-    return arrays
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-    cells = [cell.strip().strip('"') for cell in first.rstrip("\n").split(",")]
-    headless = all(_is_number(cell) for cell in cells)
-    return pd.read_csv(path, header=None if headless else 0, encoding="utf-8-sig", encoding_errors="replace")
-
-
-def _read_json(path: Path) -> pd.DataFrame:
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise Missing(f"{path.name} is larger than {MAX_JSON_BYTES // 2**20} MB; log it as parquet")
-    content = json.loads(path.read_text(encoding="utf-8-sig"))
-    if isinstance(content, dict) and set(content) >= {"columns", "data"}:
-        return pd.DataFrame(content["data"], columns=[str(name) for name in content["columns"]])
-    return pd.DataFrame(content)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

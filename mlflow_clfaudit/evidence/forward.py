@@ -18,6 +18,7 @@ from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.inputs import Rows, count, take
+from mlflow_clfaudit.evidence.labels import LabelSet
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
 
@@ -212,7 +213,7 @@ def serve(network: Network, rows: Rows, head: Head, *, limit: int | None = None)
         raise Missing(f"{rows.labels.form} labels are not judged row by row")
     inputs, labels = rows.inputs, rows.labels
     width = _width(network, head)
-    truth, classes = class_indices(labels.codes, labels.classes, width)
+    truth, classes = class_indices(labels, width)
     if limit is not None and rows.count > limit:
         chosen = stratified(truth, limit)
         inputs, truth = take(inputs, chosen), truth[chosen]
@@ -235,16 +236,18 @@ def serve(network: Network, rows: Rows, head: Head, *, limit: int | None = None)
     )
 
 
-def class_indices(codes: np.ndarray, classes: np.ndarray, width: int | None) -> tuple[np.ndarray, int]:
+def class_indices(labels: LabelSet, width: int | None) -> tuple[np.ndarray, int]:
     """Labels as class indices (N,) int64 and the number of classes.
 
-    Labels that are unit numbers already stay; others (strings, 1 and 2 for one unit, -1 and 1) count in sorted order.
+    Labels that are unit numbers already stay; others (text, 1 and 2 for one unit, -1 and 1) are numbered in the order
+    of the classes of all splits.
     """
-    integer = codes.dtype.kind in "iu"
+    known = labels.classes if labels.scale is None else labels.scale
     units = 2 if width in (None, 1) else width
-    if integer and len(classes) and classes[0] >= 0 and classes[-1] < units:
-        return codes.astype(np.int64), max(int(classes[-1]) + 1, 2)
-    return np.searchsorted(classes, codes).astype(np.int64), max(len(classes), 2)
+    if labels.codes.dtype.kind in "iu" and len(known) and known[0] >= 0 and known[-1] < units:
+        return labels.codes.astype(np.int64), max(int(known[-1]) + 1, 2)
+    truth, classes = labels.units
+    return truth, max(classes, 2)
 
 
 def forward(network: Network, inputs: Any) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray]:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.files import Match, Overrides, as_labels, read, recognise, recognise_key
+from mlflow_clfaudit.evidence.classes import ClassList, best, in_order
+from mlflow_clfaudit.evidence.files import Match, Overrides, recognise, recognise_key
 from mlflow_clfaudit.evidence.history import FitArguments
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.evidence.spec import Spec
+from mlflow_clfaudit.evidence.tables import as_labels, label_column, read_labels
 
 LOG_LABELS = 'mlflow_clfaudit.log_labels(y, split="validation")'
 SPLITS = ("train", "validation", "test")
+CHUNK_ROWS = 2**20
+MAX_COUNTED = 2**16
 
 
 @dataclass(frozen=True)
@@ -25,11 +31,13 @@ class LabelSet:
     """The labels of one split as they were stored: `values` of shape (N,) or (N, C).
 
     `form` is one of integer, boolean, string, continuous (one value a row), one-hot, multi-hot, soft (rows that sum
-    to 1) or matrix (anything else with several columns).
+    to 1) or matrix (anything else with several columns). `scale` are the classes in the order of the output units,
+    where they are known from other splits or from an encoder.
     """
 
     values: np.ndarray
     source: str = "given"
+    scale: np.ndarray | None = None
 
     @property
     def rows(self) -> int:
@@ -44,31 +52,46 @@ class LabelSet:
             return "string"
         if values.dtype.kind == "b":
             return "boolean"
-        finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-        return "integer" if bool(np.all(finite == np.round(finite))) else "continuous"
+        return "integer" if values.dtype.kind in "iu" or all(map(_is_whole, _chunks(values))) else "continuous"
 
     @cached_property
     def codes(self) -> np.ndarray:
-        """One class a row, (N,): the label itself where it is a number, the column where it is a row of columns."""
-        if self.values.ndim == 2:
-            return np.asarray(np.argmax(self.values, axis=1), dtype=np.int64)
-        if self.form in ("integer", "boolean") and not np.any(~np.isfinite(self.values.astype(np.float64))):
-            return self.values.astype(np.int64)
-        return self.values
+        """One class a row, (N,): the label itself where it is a number or text, the column where it is a row."""
+        values = self.values
+        if values.ndim == 2:
+            return np.concatenate([np.argmax(chunk, axis=1) for chunk in _chunks(values)]).astype(np.int64)
+        if self.form in ("integer", "boolean") and not self.has_missing:
+            return values.astype(np.int64)
+        return values
 
     @cached_property
     def classes(self) -> np.ndarray:
         """The distinct codes, sorted; NaN left out."""
-        codes = self.codes
-        if codes.dtype.kind == "f":
-            codes = codes[np.isfinite(codes)]
-        return np.unique(codes)
+        return self._encoded[0]
+
+    @property
+    def index(self) -> np.ndarray:
+        """The place of each row's code in `classes`, (N,) integer; -1 for NaN."""
+        return self._encoded[1]
 
     @cached_property
     def counts(self) -> Mapping[Any, int]:
-        """Rows by class."""
-        found, counts = np.unique(self.codes, return_counts=True)
-        return {code.item(): int(count) for code, count in zip(found, counts, strict=True)}
+        """Rows by class; empty where the values are too many to be classes."""
+        classes, index = self._encoded
+        if len(classes) > MAX_COUNTED:
+            return {}
+        counted = np.bincount(index[index >= 0] if self.has_missing else index, minlength=len(classes))
+        return {code.item(): int(count) for code, count in zip(classes, counted, strict=True)}
+
+    @cached_property
+    def units(self) -> tuple[np.ndarray, int]:
+        """The class index of each row, (N,) int64, and the number of classes: places in `scale`, or else sorted."""
+        classes, index = self._encoded
+        if self.scale is None or not bool(np.isin(classes, self.scale).all()):
+            return index.astype(np.int64), len(classes)
+        order = np.argsort(self.scale, kind="stable")
+        places = order[np.searchsorted(self.scale[order], classes)]
+        return places[index].astype(np.int64), len(self.scale)
 
     @cached_property
     def span(self) -> tuple[float, float]:
@@ -82,12 +105,36 @@ class LabelSet:
     def is_single_label(self) -> bool:
         return self.form in ("integer", "boolean", "string", "one-hot", "soft")
 
-    @property
+    @cached_property
     def has_missing(self) -> bool:
-        return self.values.dtype.kind == "f" and not bool(np.all(np.isfinite(self.values)))
+        return self.values.dtype.kind == "f" and not all(bool(np.isfinite(c).all()) for c in _chunks(self.values))
 
     def slice(self, start: int, stop: int, note: str) -> LabelSet:
-        return LabelSet(self.values[start:stop], f"{self.source} ({note})")
+        return replace(self, values=self.values[start:stop], source=f"{self.source} ({note})")
+
+    @cached_property
+    def _encoded(self) -> tuple[np.ndarray, np.ndarray]:
+        codes = self.codes
+        if codes.dtype.kind == "U":
+            encoded = pa.array(codes).dictionary_encode()
+            names = np.array(encoded.dictionary.to_pylist(), dtype=str)
+            order = np.argsort(names, kind="stable")
+            return names[order], np.argsort(order)[encoded.indices.to_numpy()]
+        if codes.dtype.kind == "f" and self.has_missing:
+            finite = np.isfinite(codes)
+            classes, places = np.unique(codes[finite], return_inverse=True)
+            index = np.full(len(codes), -1, dtype=np.int64)
+            index[finite] = places
+            return classes, index
+        if codes.dtype.kind in "iu" and len(codes):
+            low, high = int(codes.min()), int(codes.max())
+            if high - low < max(len(codes), MAX_COUNTED):
+                classes = np.flatnonzero(np.bincount(codes - low)) + low
+                places = np.zeros(high - low + 1, dtype=np.int32)
+                places[classes - low] = np.arange(len(classes))
+                return classes, places[codes - low]
+        classes, index = np.unique(codes, return_inverse=True)
+        return classes, index
 
 
 @dataclass(frozen=True)
@@ -113,10 +160,7 @@ class Labels:
     @cached_property
     def classes(self) -> np.ndarray:
         """The distinct codes of all splits, sorted."""
-        found = [labels.classes for labels in self.splits.values()]
-        if len({array.dtype.kind in "US" for array in found}) > 1:
-            found = [array.astype(str) for array in found]
-        return np.unique(np.concatenate(found))
+        return _united([labels.classes for labels in self.splits.values()])
 
     def held_out(self) -> Iterator[tuple[str, LabelSet]]:
         """The splits that were not trained on."""
@@ -124,13 +168,22 @@ class Labels:
 
 
 @provides()
-def label_files(run: Run, overrides: Overrides) -> Mapping[str, LabelSet]:
-    """The label arrays by split as the artifacts hold them; `whole` where the name tells no split."""
-    return dict(_found(run, overrides))
+def label_files(run: Run, overrides: Overrides, output: int, spec: Spec | None = None) -> Mapping[str, LabelSet]:
+    """The label arrays by split as the artifacts hold them; `whole` where the name tells no split.
+
+    For a model with several outputs, those whose file or key is named for the output that is judged.
+    """
+    outputs = [head.key or head.name.split("/")[0] for head in spec.heads] if spec is not None else []
+    return dict(_found(run, overrides, outputs[output] if output < len(outputs) else "", outputs))
 
 
 @provides()
-def labels(label_files: Mapping[str, LabelSet], run: Run, fit: FitArguments) -> Labels:
+def labels(
+    label_files: Mapping[str, LabelSet],
+    run: Run,
+    fit: FitArguments,
+    class_lists: tuple[ClassList, ...] | None = None,
+) -> Labels:
     """The labels of each split; the validation slice is cut off the training labels as Keras does it."""
     splits = dict(label_files)
     whole = splits.pop("whole", None)
@@ -138,8 +191,11 @@ def labels(label_files: Mapping[str, LabelSet], run: Run, fit: FitArguments) -> 
         splits["train"] = whole
     if not splits:
         raise Missing("the run has no labels among its artifacts", LOG_LABELS)
+    chosen = best(class_lists or ())
+    scale = _scale(splits, chosen)
+    splits = {name: replace(item, scale=scale) for name, item in splits.items()}
+    names = chosen.names if chosen is not None else None
     cut = _keras_cut(splits, run, fit)
-    names = _class_names(run)
     if cut is None:
         return Labels(splits, None, names)
     given = splits["train"]
@@ -175,67 +231,121 @@ def _split(labels: Labels, split: str) -> LabelSet:
     return labels.splits[split]
 
 
-def _found(run: Run, overrides: Overrides) -> Iterator[tuple[str, LabelSet]]:
+def _found(run: Run, overrides: Overrides, output: str, outputs: list[str]) -> Iterator[tuple[str, LabelSet]]:
     seen: set[str] = set()
     for split, path in overrides.labels.items():
         local = Path(path) if Path(path).exists() else run.fetch(path)
         seen.add(split)
-        yield split, _label_set(as_labels(read(local), path), path)
+        yield split, label_set(as_labels(read_labels(local), path), path)
     errors: list[Missing] = []
-    for match in sorted(recognise(run.artifacts), key=lambda item: (item.holds == "both", item.path)):
-        if match.holds == "inputs" or (match.split in seen and not match.path.endswith(".npz")):
+    several = len(outputs) > 1
+    matches = [match for match in recognise(run.artifacts) if match.holds != "inputs"]
+    if several:
+        matches = [match for match in matches if match.is_for(output, outputs)]
+    for match in sorted(matches, key=lambda item: item.order):
+        if match.split in seen and not match.path.endswith((".npz", ".json")):
             continue
         try:
-            for split, labels in _of_file(run, match):
+            for split, found in _of_file(run, match, output if several else None, outputs):
                 if split not in seen:
                     seen.add(split)
-                    yield split, labels
+                    yield split, found
         except Missing as missing:
             errors.append(missing)
     if errors and not seen:
         raise errors[0]
 
 
-def _of_file(run: Run, match: Match) -> Iterator[tuple[str, LabelSet]]:
-    columns = read(run.fetch(match.path))
-    if match.path.lower().endswith(".npz") and len(columns) > 1:
-        for key, array in columns.items():
+def _of_file(run: Run, match: Match, output: str | None, outputs: list[str]) -> Iterator[tuple[str, LabelSet]]:
+    columns = read_labels(run.fetch(match.path))
+    several_arrays = len(columns) > 1 and match.path.lower().endswith((".npz", ".json"))
+    if output is not None and match.holds == "labels" and output in columns:
+        yield match.split, label_set(columns[output], f"{match.path}:{output}")
+    elif several_arrays and any(recognise_key(key) for key in columns):
+        for key in columns:
             inner = recognise_key(key)
-            if inner is not None and inner.holds == "labels":
-                split = inner.split if inner.split != "whole" else match.split
-                yield split, _label_set(array, f"{match.path}:{key}")
-        return
-    if match.holds == "both":
-        from mlflow_clfaudit.evidence.files import label_column
-
+            if inner is None or inner.holds != "labels":
+                continue
+            if output is not None and not inner.is_for(output, outputs):
+                continue
+            split = inner.split if inner.split != "whole" else match.split
+            yield split, label_set(columns[key], f"{match.path}:{key}")
+    elif several_arrays and match.holds == "labels" and all(_split_of(key) for key in columns):
+        for key in columns:
+            yield _split_of(key) or match.split, label_set(columns[key], f"{match.path}:{key}")
+    elif match.holds == "both":
         named = label_column(columns)
-        if named is not None and len(columns) > 1:
-            yield match.split, _label_set(columns[named], f"{match.path}:{named}")
-        return
-    yield match.split, _label_set(as_labels(columns, match.path), match.path)
+        if named is not None:
+            yield match.split, label_set(columns[named], f"{match.path}:{named}")
+    else:
+        found = label_set(as_labels(columns, match.path), match.path)
+        # Distinct values in a file that names no split are the list of classes, not labels.
+        if match.split != "whole" or found.values.ndim != 1 or in_order(found.values[:1001]) is None:
+            yield match.split, found
 
 
-def _label_set(values: np.ndarray, source: str) -> LabelSet:
-    array = np.asarray(values)
+def _split_of(key: str) -> str | None:
+    inner = recognise_key(f"y_{key}")
+    return None if inner is None or inner.split == "whole" else inner.split
+
+
+def label_set(values: np.ndarray, source: str) -> LabelSet:
+    """Labels from an array as it was stored; Missing for what is no array of labels."""
+    array = np.asarray(values) if not isinstance(values, np.memmap) else values
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.dtype.kind == "O":
+    if array.dtype.kind in "OS":
         array = array.astype(str)
-    if array.dtype.kind not in "fiubUS" or array.ndim > 2:
+    if array.dtype.kind not in "fiubU" or array.ndim not in (1, 2):
         raise Missing(f"{source}: labels of dtype {array.dtype} and shape {array.shape} are not judged")
     if len(array) == 0:
         raise Missing(f"{source} holds no rows", "log the labels again")
     return LabelSet(array, source)
 
 
+def _chunks(values: np.ndarray) -> Iterator[np.ndarray]:
+    """The rows in pieces small enough for temporary copies."""
+    step = max(1, CHUNK_ROWS // int(np.prod(values.shape[1:], dtype=np.int64) or 1))
+    for start in range(0, len(values), step):
+        yield values[start : start + step]
+
+
+def _is_whole(values: np.ndarray) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(np.all(finite == np.round(finite)))
+
+
 def _matrix_form(values: np.ndarray) -> str:
-    numbers = values.astype(np.float64)
-    sums = numbers.sum(axis=1)
-    if np.all((numbers == 0) | (numbers == 1)):
-        return "one-hot" if np.mean(sums != 1) <= 0.01 else "multi-hot"
-    if np.all(numbers >= 0) and np.mean(np.abs(sums - 1) > 1e-3) <= 0.01:
-        return "soft"
-    return "matrix"
+    binary, positive = True, True
+    off_one = off_one_nearly = 0
+    for chunk in _chunks(values):
+        numbers = chunk.astype(np.float64)
+        sums = numbers.sum(axis=1)
+        binary = binary and bool(np.all((numbers == 0) | (numbers == 1)))
+        positive = positive and bool(np.all(numbers >= 0))
+        off_one += int(np.sum(sums != 1))
+        off_one_nearly += int(np.sum(~(np.abs(sums - 1) <= 1e-3)))
+    if binary:
+        return "one-hot" if off_one <= 0.01 * len(values) else "multi-hot"
+    return "soft" if positive and off_one_nearly <= 0.01 * len(values) else "matrix"
+
+
+def _united(classes: list[np.ndarray]) -> np.ndarray:
+    if len({array.dtype.kind in "US" for array in classes}) > 1:
+        classes = [array.astype(str) for array in classes]
+    return np.unique(np.concatenate(classes)) if classes else np.array([], dtype=np.int64)
+
+
+def _scale(splits: Mapping[str, LabelSet], chosen: ClassList | None) -> np.ndarray | None:
+    """The classes of text labels in the order of their codes: the encoder's where it knows them all, else sorted."""
+    texts = [item for item in splits.values() if item.form == "string"]
+    numbers = [item for item in splits.values() if item.form in ("integer", "boolean") and not item.has_missing]
+    if len(texts) == len(splits):
+        classes = _united([item.classes for item in texts])
+        if chosen is not None and chosen.is_encoder and set(classes.tolist()) <= set(chosen.names):
+            return np.array(chosen.names)
+        return classes
+    return _united([item.classes for item in numbers]) if len(numbers) == len(splits) else None
 
 
 def _keras_cut(splits: Mapping[str, LabelSet], run: Run, fit: FitArguments) -> int | None:
@@ -248,26 +358,3 @@ def _keras_cut(splits: Mapping[str, LabelSet], run: Run, fit: FitArguments) -> i
     rows = splits["train"].rows
     cut = int(rows * (1.0 - fit.validation_split))
     return cut if 0 < cut < rows else None
-
-
-def _class_names(run: Run) -> tuple[str, ...] | None:
-    """Class names from a JSON or text artifact named for them."""
-    import json
-    from pathlib import PurePosixPath
-
-    for path in run.artifacts:
-        stem = PurePosixPath(path).stem.lower()
-        if stem not in ("classes", "class_names", "label_names", "labels", "encoder_classes", "label_encoder_classes"):
-            continue
-        if not path.endswith((".json", ".txt")):
-            continue
-        try:
-            text = run.fetch(path).read_text(encoding="utf-8-sig")
-            content = json.loads(text) if path.endswith(".json") else text.split()
-        except (OSError, ValueError):
-            continue
-        if isinstance(content, dict) and isinstance(content.get("classes"), list):
-            content = content["classes"]
-        if isinstance(content, list) and content and all(isinstance(name, str | int) for name in content):
-            return tuple(str(name) for name in content)
-    return None
