@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -451,3 +452,49 @@ def _device_name(keras: Any) -> str:
     except (ImportError, AttributeError, RuntimeError, ValueError):
         listed = []
     return f"GPU ({len(listed)})" if listed else "CPU"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The logged model with the loss and the metrics that it was compiled with."""
+
+    model: Any
+    device: str
+
+    def evaluate(self, inputs: Any, labels: np.ndarray) -> Mapping[str, float]:
+        """The compiled loss and metrics by name, as fit() computes them on validation rows.
+
+        Raises:
+            Missing: the rows are not what the model and its loss take.
+        """
+        if labels.dtype.kind not in "fiub":
+            raise Missing("the loss takes numbers, and the labels were logged as text")
+        values = labels.astype(np.float32) if labels.dtype.kind == "b" else labels
+        batch = max(_batch_size(inputs), 32)
+        try:
+            found = self.model.evaluate(
+                as_model_input(self.model, inputs), values, batch_size=batch, verbose=0, return_dict=True
+            )
+        except Exception as error:  # noqa: BLE001 - whatever the loss raises about its labels
+            text = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+            raise Missing(f"the compiled loss does not take the logged rows: {text}") from None
+        return {name: float(value) for name, value in found.items() if np.ndim(value) == 0}
+
+
+@provides(tier=Tier.FORWARD)
+def compiled(network: Network, keras_file: Path, spec: Spec, head: Head, device: str) -> Compiled:
+    """The logged model loaded with its compile arguments; Missing where it has none or they are the user's own."""
+    if not spec.compiled or any(item.loss is None for item in spec.heads):
+        raise Missing("the model was saved without its loss", "model.compile(loss=…) before logging the model")
+    if spec.heads and all(item.activations != head.activations for item in spec.heads):
+        raise Missing("what was logged is of the model as it was saved")
+    keras = import_keras(spec.backend, device)
+    try:
+        with warnings.catch_warnings():
+            # An optimizer that cannot take its saved state says so; nothing is trained here.
+            warnings.simplefilter("ignore")
+            model = keras.saving.load_model(keras_file, compile=True, safe_mode=True)
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's loss or metric raises
+        text = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        raise Missing(f"the model does not load with its loss and metrics: {text}") from None
+    return Compiled(model, network.device)

@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from mlflow_clfaudit import storage
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.files import Match, Overrides, as_inputs, read, recognise, recognise_key
-from mlflow_clfaudit.evidence.labels import LabelSet, Labels
+from mlflow_clfaudit.evidence.files import OWN_FOLDERS, Match, Overrides, as_inputs, read, recognise, recognise_key
+from mlflow_clfaudit.evidence.labels import Labels, LabelSet
 from mlflow_clfaudit.evidence.run import Run
 
 LOG_INPUTS = 'np.save("X_val.npy", X_val); mlflow.log_artifact("X_val.npy", "data")'
 MIN_CLASS_ROWS = 5
+MAX_HASHED_ROWS = 2_000_000
+HASHED_VALUES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,62 @@ def training_rows(rows: Mapping[str, Rows]) -> Rows:
     return rows["train"]
 
 
+@dataclass(frozen=True)
+class RowHashes:
+    """A 64-bit hash (N,) of every row of the inputs of every split; equal rows to float32 have equal hashes."""
+
+    splits: Mapping[str, np.ndarray]
+
+    def same_rows(self, first: str, second: str) -> bool:
+        """Whether both splits are there and hold the same rows, in whatever order."""
+        one, other = self.splits.get(first), self.splits.get(second)
+        return one is not None and other is not None and np.array_equal(np.sort(one), np.sort(other))
+
+    def repeated(self, split: str) -> np.ndarray:
+        """Which rows of a split occur in it more than once, (N,) bool."""
+        _, inverse, counts = np.unique(self.splits[split], return_inverse=True, return_counts=True)
+        return np.asarray(counts[inverse] > 1)
+
+    def shared(self, split: str, other: str) -> np.ndarray:
+        """Which rows of `split` occur in `other` too, (N,) bool."""
+        return np.isin(self.splits[split], self.splits[other])
+
+
+@provides()
+def row_hashes(inputs: Inputs) -> RowHashes:
+    """Hashes of all rows, read in chunks."""
+    hashed = {split: hash_rows(array) for split, array in inputs.splits.items() if count(array) <= MAX_HASHED_ROWS}
+    if not hashed:
+        raise Missing("the inputs are too many rows to compare")
+    return RowHashes(hashed)
+
+
+def hash_rows(inputs: Any) -> np.ndarray:
+    """One uint64 a row of an input array (N, …) or of a dict of such arrays; numbers count to float32."""
+    if isinstance(inputs, dict):
+        parts = [hash_rows(array) * np.uint64(2 * number + 1) for number, array in enumerate(inputs.values())]
+        return np.asarray(np.bitwise_xor.reduce(parts))
+    rows, width = len(inputs), int(np.prod(inputs.shape[1:])) or 1
+    step = max(1, HASHED_VALUES // width)
+    found = np.zeros(rows, dtype=np.uint64)
+    places = np.arange(1, width + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for start in range(0, rows, step):
+        chunk = np.asarray(inputs[start : start + step]).reshape(-1, width)
+        if chunk.dtype.kind not in "fiub":
+            raise Missing("inputs that are not numbers are not compared")
+        # Adding 0 makes the two zeros one.
+        words = (chunk.astype(np.float32) + np.float32(0)).view(np.uint32).astype(np.uint64)
+        found[start : start + step] = _mixed(words ^ places).sum(axis=1, dtype=np.uint64)
+    return found
+
+
+def _mixed(words: np.ndarray) -> np.ndarray:
+    """The finaliser of splitmix64, element by element."""
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(words ^ (words >> np.uint64(31)))
+
+
 def _has_classes(labels: LabelSet) -> bool:
     if labels.form in ("multi-hot", "matrix", "continuous"):
         return True
@@ -129,6 +188,9 @@ def _has_classes(labels: LabelSet) -> bool:
 
 
 def _of_file(run: Run, match: Match) -> Iterator[tuple[str, Any, str]]:
+    if match.path.startswith(OWN_FOLDERS):
+        yield match.split, storage.read_inputs(run.fetch(match.path)), match.path
+        return
     columns = read(run.fetch(match.path))
     if match.path.lower().endswith(".npz") and len(columns) > 1:
         named: dict[str, dict[str, np.ndarray]] = {}

@@ -116,7 +116,9 @@ def rounded_accuracy() -> object:
 
     def accuracy(y: object, p: object) -> object:
         ops = keras.ops
-        return ops.mean(ops.cast(ops.equal(ops.cast(y, "float32"), ops.round(p)), "float32"), axis=-1)
+        # Without the reshape, labels (n,) and outputs (n, 1) are compared all against all.
+        y = ops.reshape(ops.cast(y, "float32"), ops.shape(p))
+        return ops.mean(ops.cast(ops.equal(y, ops.round(p)), "float32"), axis=-1)
 
     return accuracy
 

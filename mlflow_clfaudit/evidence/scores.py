@@ -1,0 +1,286 @@
+"""The numbers and predictions that the author logged, and which post-processing of the served outputs gives each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from sklearn.metrics import log_loss
+
+from mlflow_clfaudit import measures
+from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.evidence import provides
+from mlflow_clfaudit.evidence.files import IGNORED_FOLDERS, SPLIT_WORDS, SUFFIXES, label_column, read
+from mlflow_clfaudit.evidence.forward import Network, Served, serve
+from mlflow_clfaudit.evidence.history import History
+from mlflow_clfaudit.evidence.inputs import Rows
+from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.evidence.spec import Head, Spec
+from mlflow_clfaudit.types import Tier
+
+LOG_SCORE = 'mlflow.log_metric("test_accuracy", accuracy)'
+LOG_PREDICTIONS = 'np.save("y_pred_test.npy", y_pred); mlflow.log_artifact("y_pred_test.npy", "data")'
+MAX_SERVED_ROWS = 100_000
+# Kinds of score by the words of a metric's name, most telling first.
+KINDS: Mapping[str, re.Pattern[str]] = {
+    "balanced accuracy": re.compile(r"balanced"),
+    "accuracy": re.compile(r"accuracy|(^|_)acc($|_)"),
+    "auc": re.compile(r"auc|roc"),
+    "log loss": re.compile(r"log_?loss"),
+}
+PREDICTION_WORDS = {"pred", "preds", "predicted", "prediction", "predictions"}
+PROBABILITY_WORDS = {"proba", "probability", "probabilities", "prob", "probs", "score", "scores", "logits", "raw"}
+
+
+@dataclass(frozen=True)
+class LoggedScore:
+    """One number that the run reports. `split` is what its name says, None where it says nothing.
+
+    `curve` holds the values of every epoch for a metric that fit() computed, and `value` is the last of them.
+    """
+
+    name: str
+    kind: str
+    split: str | None
+    value: float
+    curve: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoggedPredictions:
+    """Predictions among the artifacts: values (N,) or (N, C), with the labels (N,) that stand beside them, if any."""
+
+    source: str
+    split: str | None
+    values: np.ndarray
+    truth: np.ndarray | None = None
+    named_as_scores: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A logged score beside what the served outputs of one split give.
+
+    `proper` is the value of the right post-processing; `matches` names the wrong ones that give the logged number, the
+    most likely first, and is empty where the right one gives it.
+    """
+
+    score: LoggedScore
+    split: str
+    rows: int
+    proper: float
+    matches: tuple[str, ...]
+    is_proper: bool
+
+    @property
+    def match(self) -> str | None:
+        return self.matches[0] if self.matches else None
+
+
+@provides()
+def logged_scores(run: Run, history: History | None = None) -> tuple[LoggedScore, ...]:
+    """The accuracies, AUCs and log losses among the run's metrics."""
+    epochs = history.epochs if history is not None else 0
+    found = []
+    for name, (_, values) in run.metrics.items():
+        bare = name.lower()
+        if bare.startswith(("validation_", "training_", "restored_", "stopped_")) or len(values) == 0:
+            continue
+        kind = next((kind for kind, words in KINDS.items() if words.search(bare)), None)
+        value = float(values[-1])
+        if kind is None or not np.isfinite(value):
+            continue
+        words = re.split(r"[^a-z]+", bare)
+        split = next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), None)
+        if kind != "log loss" and 1.0 < value <= 100.0:
+            value /= 100.0
+        of_fit = len(values) > 1 or (epochs == 1 and bare.removeprefix("val_") in (history.train if history else ()))
+        if of_fit and split is None:
+            split = "train"
+        found.append(LoggedScore(name, kind, split, value, tuple(values.tolist()) if of_fit else ()))
+    if not found:
+        raise Missing("the run reports no accuracy, AUC or log loss", LOG_SCORE)
+    return tuple(found)
+
+
+@provides()
+def logged_predictions(run: Run) -> tuple[LoggedPredictions, ...]:
+    """The arrays and table columns that the run calls predictions."""
+    found: list[LoggedPredictions] = []
+    for path in run.artifacts:
+        pure = PurePosixPath(path)
+        words = set(re.split(r"[^a-z]+", pure.stem.lower()))
+        if pure.suffix.lower() not in SUFFIXES or path.startswith(IGNORED_FOLDERS) or pure.suffix == ".txt":
+            continue
+        if words & PREDICTION_WORDS or pure.stem.lower().endswith("_pred"):
+            try:
+                found += _predictions_of(path, words, read(run.fetch(path)))
+            except Missing:
+                continue
+    if not found:
+        raise Missing("the run has no predictions among its artifacts", LOG_PREDICTIONS)
+    return tuple(found)
+
+
+@provides(tier=Tier.FORWARD)
+def served_by_split(network: Network, rows: Mapping[str, Rows], head: Head, served: Served) -> Mapping[str, Served]:
+    """What the model says about every split; large ones are left out."""
+    found = {served.split: served}
+    for split, given in rows.items():
+        if split not in found and given.count <= MAX_SERVED_ROWS:
+            found[split] = serve(network, given, head)
+    return found
+
+
+@provides(tier=Tier.FORWARD)
+def readings(
+    logged_scores: tuple[LoggedScore, ...],
+    served_by_split: Mapping[str, Served],
+    rows: Mapping[str, Rows],
+    spec: Spec,
+    head: Head,
+) -> tuple[Reading, ...]:
+    """Every logged score beside the served outputs that it can be about, and what reproduces it."""
+    if len(spec.heads) != 1:
+        raise Missing("which of the outputs a logged score belongs to is not known")
+    if spec.heads[0].activations != head.activations:
+        raise Missing("the logged scores are those of the model as it was saved")
+    found = []
+    for score in logged_scores:
+        # Training metrics of fit() are running means over weights that no longer exist.
+        if score.curve and score.split != "validation":
+            continue
+        splits = [score.split] if score.split else ["test", "validation", "train"]
+        candidates = [
+            reading
+            for split in splits
+            if split in served_by_split
+            and (reading := read_score(score, served_by_split[split], rows[split].labels.codes)) is not None
+        ]
+        # A number whose name tells no split is of the split that it is right on, or else of one that explains it.
+        chosen = next((item for item in candidates if item.is_proper), None)
+        chosen = chosen or next((item for item in candidates if item.matches), None) or next(iter(candidates), None)
+        if chosen is not None:
+            found.append(chosen)
+    if not found:
+        raise Missing("no logged score belongs to rows that the model could be judged on", LOG_SCORE)
+    return tuple(found)
+
+
+def read_score(score: LoggedScore, served: Served, labels: np.ndarray, *, minimum_rows: int = 50) -> Reading | None:
+    """The score beside the served outputs; None where this kind of score is not defined for them.
+
+    Fewer than `minimum_rows` rows match nothing: there are few fractions, and a wrong variant meets one by chance.
+    """
+    if not np.all(np.isfinite(served.outputs)):
+        return None
+    values = dict(_VALUES[score.kind](served, labels))
+    proper = values.pop("proper", None)
+    if proper is None:
+        return None
+    tolerance = max(0.5 / served.rows, 1e-6) if score.kind == "accuracy" else 1e-4
+    # The saved weights may be those of any epoch.
+    right = any(abs(value - proper) <= tolerance for value in (score.value, *score.curve))
+    matches = tuple(name for name, value in values.items() if abs(value - score.value) <= tolerance)
+    if right or served.rows < minimum_rows:
+        matches = ()
+    elif score.kind == "accuracy" and not matches and _is_shuffled(served, score.value, proper):
+        matches = ("shuffled",)
+    return Reading(score, served.split, served.rows, proper, matches, right)
+
+
+def accuracies(served: Served, labels: np.ndarray) -> Iterator[tuple[str, float]]:
+    """The accuracy under the right post-processing, named proper, and under every wrong one that people write."""
+    outputs, truth, decision = served.outputs, served.truth, served.decision
+    yield "proper", float(np.mean(decision == truth))
+    if labels.dtype.kind in "iu" and np.any(labels != truth):
+        yield "label space", float(np.mean(decision == labels))
+    if served.width == 1:
+        column = outputs[:, 0]
+        yield "argmax", float(np.mean(truth == 0))
+        yield "rounded", float(np.mean(np.round(column) == truth))
+        yield "exact", float(np.mean(column == truth))
+        other = 0.0 if served.head.threshold else 0.5
+        yield f"threshold {other:g}", float(np.mean((column > other) == truth))
+        if served.logits is not None and served.head.gives_probabilities:
+            yield "logits at 0.5", float(np.mean((served.logits[:, 0] > 0.5) == truth))
+        yield "integer cast", float(np.mean(np.trunc(column) == truth))
+    else:
+        one_hot = np.eye(served.width)[np.minimum(truth, served.width - 1)]
+        yield "every column", float(np.mean((outputs > 0.5) == one_hot))
+        yield "exact", float(np.mean(outputs == one_hot))
+        for number in range(2 if served.width == 2 else 0):
+            yield f"column {number}", float(np.mean((outputs[:, number] > 0.5) == truth))
+    if served.classes == 2 and served.width <= 2:
+        yield "inverted", float(np.mean(1 - decision == truth))
+    yield "broadcast", _independent(served)
+    yield "labels up by one", float(np.mean(decision == truth + 1))
+    yield "labels down by one", float(np.mean(decision == truth - 1))
+
+
+def _independent(served: Served) -> float:
+    """The accuracy of the decisions against labels that have nothing to do with them: Σ share · predicted share."""
+    predicted = np.bincount(served.decision, minlength=served.classes) / served.rows
+    return float(np.dot(predicted, served.shares))
+
+
+def _is_shuffled(served: Served, logged: float, proper: float, *, apart: float = 0.1, deviations: float = 2.5) -> bool:
+    """Whether the logged accuracy is what the decisions score against shuffled labels, give or take chance."""
+    independent = _independent(served)
+    spread = np.sqrt(independent * (1 - independent) / served.rows)
+    return proper - logged >= apart and abs(logged - independent) <= deviations * spread
+
+
+def areas(served: Served, labels: np.ndarray) -> Iterator[tuple[str, float]]:
+    """The AUC of the scores, of hard decisions in their place, and of the other column."""
+    del labels
+    area = served.area_under_curve
+    if area is None or served.scores is None:
+        return
+    yield "proper", area
+    yield "hard labels", served.balanced_accuracy
+    yield "inverted", 1.0 - area
+
+
+def log_losses(served: Served, labels: np.ndarray) -> Iterator[tuple[str, float]]:
+    """The log loss of the probabilities, and of hard decisions in their place."""
+    del labels
+    probabilities = served.probabilities
+    classes = np.arange(served.classes)
+    if probabilities is None or probabilities.shape[1] != served.classes or not np.all(np.isfinite(probabilities)):
+        return
+    yield "proper", float(log_loss(served.truth, probabilities, labels=classes))
+    yield "hard labels", float(log_loss(served.truth, np.eye(served.classes)[served.decision], labels=classes))
+
+
+def balanced(served: Served, labels: np.ndarray) -> Iterator[tuple[str, float]]:
+    """The balanced accuracy under the right post-processing and under the inverted one."""
+    del labels
+    yield "proper", served.balanced_accuracy
+    if served.classes == 2 and served.width <= 2:
+        yield "inverted", measures.balanced_accuracy(served.truth, 1 - served.decision)
+
+
+_VALUES = {"accuracy": accuracies, "auc": areas, "log loss": log_losses, "balanced accuracy": balanced}
+
+
+def _predictions_of(path: str, words: set[str], columns: Mapping[str, np.ndarray]) -> Iterator[LoggedPredictions]:
+    split = next((SPLIT_WORDS[word] for word in sorted(words) if word in SPLIT_WORDS), None)
+    named = bool(words & PROBABILITY_WORDS)
+    if len(columns) == 1:
+        yield LoggedPredictions(path, split, next(iter(columns.values())), named_as_scores=named)
+        return
+    truth = label_column(columns)
+    for name, values in columns.items():
+        parts = set(re.split(r"[^a-z]+", name.lower()))
+        if parts & PREDICTION_WORDS and name != truth:
+            yield LoggedPredictions(
+                f"{path}:{name}",
+                split,
+                values,
+                columns[truth] if truth is not None else None,
+                named_as_scores=bool(parts & PROBABILITY_WORDS),
+            )
