@@ -20,7 +20,7 @@ from tests.corpus.program import Array, Inputs, Program, Training
 
 @dataclass(frozen=True)
 class Logged:
-    """A run in the store, with what was measured on rows that it never saw.
+    """A run in the store, with what was measured on rows that it never saw; `seconds` are processor time.
 
     `balanced_accuracy` of the served decision on the clean held-out rows, `brier` of the served probabilities
     against them (mean squared error over the class indicators; None when the outputs are no probabilities),
@@ -54,6 +54,7 @@ def train_and_log(program: Program, seed: int) -> Logged:
         training = program.build(seed)
         failed = None
         with mlflow.start_run(run_name=f"{program.name} seed {seed}") as run:
+            mlflow.log_params(dict(training.params))
             log_files(data_files(training) | dict(training.files))
             try:
                 fit_and_log_model(training)

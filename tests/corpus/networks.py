@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.corpus.program import keras
+from tests.corpus.data import Split
+from tests.corpus.program import Array, Training, keras
 
 
 def compiled(
@@ -35,3 +36,41 @@ def lenet(*head: Any, shape: tuple[int, int, int] = (8, 8, 1), hidden: str = "re
 def dense(columns: int, *widths: int, hidden: str = "relu") -> list[Any]:
     """An input of `columns` and a stack of hidden Dense layers."""
     return [keras.Input((columns,)), *(keras.layers.Dense(width, activation=hidden) for width in widths)]
+
+
+def fitted(
+    split: Split,
+    stack: Sequence[Any] | Any,
+    loss: Any,
+    optimizer: Any = "adam",
+    *,
+    metrics: Sequence[Any] = ("accuracy",),
+    epochs: int = 20,
+    batch_size: int = 32,
+    encode: Callable[[Array], Array] | None = None,
+    decide: Callable[[Array], Array] | None = None,
+    fit: dict[str, Any] | None = None,
+    **more: Any,
+) -> Training:
+    """A training on the three parts of `split`: labels encoded for fit, validation given, test kept back.
+
+    `stack` is a list of layers or an uncompiled model, `fit` further arguments of fit, `more` of the Training.
+    """
+    model = keras.Sequential(list(stack)) if isinstance(stack, Sequence) else stack
+    model.compile(loss=loss, optimizer=optimizer, metrics=list(metrics))
+    coded = encode or (lambda y: y)
+    arguments = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "validation_data": (split.x_val, coded(split.y_val)),
+        **(fit or {}),
+    }
+    return Training(
+        model,
+        split.x_train,
+        coded(split.y_train),
+        {name: value for name, value in arguments.items() if value is not None},
+        held_out=split.test,
+        decide=decide,
+        **more,
+    )

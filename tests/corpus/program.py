@@ -53,8 +53,8 @@ class Training:
     `x` and `y` are what fit is given, `fit` its other arguments. `test` is logged as X_test and y_test.
     `held_out` holds clean rows with their true class codes, shape (n,) int, or (n, labels) for multi-label;
     it is never logged and only measures whether the program does harm. `decide` turns the served outputs into
-    those codes; without it, one column is cut at .5 and several by argmax. `files` are artifacts by path. `finish`
-    changes the fitted model before it is logged.
+    those codes; without it, one column is cut at .5 and several by argmax. `files` are artifacts by path, `params`
+    what the author logs beside fit's own. `finish` changes the fitted model before it is logged.
     """
 
     model: Any
@@ -65,6 +65,7 @@ class Training:
     held_out: tuple[Inputs, Array] | None = None
     decide: Callable[[Array], Array] | None = None
     files: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
     scoring: Callable[[Any], Scored] | None = None
     finish: Callable[[Any], None] | None = None
 
