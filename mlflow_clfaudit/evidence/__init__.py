@@ -30,6 +30,7 @@ MODULES = (
     "forward",
     "scores",
     "reproduction",
+    "permutation",
     "probes",
     "counterfactuals",
 )
