@@ -45,7 +45,7 @@ def train_and_log(program: Program, seed: int) -> Logged:
     import keras
     import mlflow
 
-    started = time.perf_counter()
+    started = time.process_time()
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     mlflow.set_experiment("corpus")
@@ -71,7 +71,7 @@ def train_and_log(program: Program, seed: int) -> Logged:
     reported = next((metrics[name] for name in REPORTED if name in metrics), None)
     return Logged(
         run.info.run_id,
-        time.perf_counter() - started,
+        time.process_time() - started,
         failed=failed,
         metrics=metrics,
         reported=reported,
@@ -92,7 +92,9 @@ def fit_and_log_model(training: Training) -> None:
     if not hasattr(training.model, "compile"):
         mlflow.sklearn.autolog(log_models=False, log_post_training_metrics=False, silent=True)
         training.model.fit(training.x, training.y, **training.fit)
-        mlflow.sklearn.log_model(training.model, name="model", pip_requirements=REQUIREMENTS)
+        mlflow.sklearn.log_model(
+            training.model, name="model", pip_requirements=REQUIREMENTS, serialization_format="cloudpickle"
+        )
         return
     mlflow.keras.autolog(log_models=False, silent=True)
     # A store on SQL can lose the model that autologging logs (a unique constraint): log it by hand.
