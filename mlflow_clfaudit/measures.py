@@ -19,6 +19,12 @@ def balanced_accuracy(truth: np.ndarray, decision: np.ndarray) -> float:
     return float(recall_score(truth, decision, labels=present, average="macro", zero_division=0))
 
 
+def confusion(truth: np.ndarray, decision: np.ndarray, classes: int) -> list[list[int]]:
+    """Rows by true class, then by decided class; both (N,) integer below `classes`."""
+    counted = np.bincount(truth * classes + decision, minlength=classes * classes)
+    return [[int(rows) for rows in line] for line in counted.reshape(classes, classes)]
+
+
 def mcnemar(before: np.ndarray, after: np.ndarray) -> float:
     """The exact one-sided McNemar p-value that `after` is right more often than `before`; both (N,) bool, paired."""
     gained = int(np.sum(after & ~before))

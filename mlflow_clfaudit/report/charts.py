@@ -101,7 +101,7 @@ def curves(figure: Mapping[str, Any], keys: Sequence[str], title: str, *, level:
         drawn.append(line(x, frame.y.stop, x, frame.y.start, "mark"))
         words.append(f"marked: the weights of epoch {saved} were saved")
     told = f"{title}. " + "; ".join(words) + "."
-    legend = tuple((NAMES[key][1], NAMES[key][0]) for key in series)
+    legend = tuple((f"{NAMES[key][1]} line", NAMES[key][0]) for key in series)
     return Chart(title, picture(frame.width, frame.height, told, *drawn), "; ".join(words), legend)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlflow_clfaudit import measures
 from mlflow_clfaudit.report.plain import data
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mlflow_clfaudit.evidence.history import History
     from mlflow_clfaudit.evidence.labels import Labels
 
+SPLITS = ("train", "validation", "test")
 MAX_POINTS = 400
 MAX_CLASSES = 30
 MAX_COUNTED_CLASSES = 5_000
@@ -114,12 +116,10 @@ def thinned(values: np.ndarray, limit: int = MAX_POINTS) -> dict[str, list[float
 
 def confusion(served: Served, labels: Labels | None = None) -> dict[str, Any] | None:
     """Rows by true and served class. Of more than 30 classes, the 30 with most errors are kept, the others summed."""
-    from sklearn.metrics import confusion_matrix
-
     classes = int(max(served.classes, served.truth.max(initial=0) + 1, served.decision.max(initial=0) + 1))
     if classes > MAX_COUNTED_CLASSES:
         return None
-    matrix = confusion_matrix(served.truth, served.decision, labels=np.arange(classes))
+    matrix = np.array(measures.confusion(served.truth, served.decision, classes))
     indices = worst_classes(matrix)
     names = class_names(labels, classes)
     shown = [names[index] for index in indices]
@@ -224,7 +224,8 @@ def scores(served: Served, labels: Labels | None = None) -> dict[str, Any] | Non
 
 def shares(labels: Labels) -> dict[str, Any] | None:
     """The share of each class in each split; of more than 30 classes, those of the 30 largest."""
-    single = {split: item for split, item in labels.splits.items() if item.is_single_label}
+    ordered = sorted(labels.splits.items(), key=lambda item: (*SPLITS, item[0]).index(item[0]))
+    single = {split: item for split, item in ordered if item.is_single_label}
     if not single:
         return None
     counts = {split: {str(code): rows for code, rows in item.counts.items()} for split, item in single.items()}

@@ -108,8 +108,7 @@ def _card(report: Report, finding: Finding, place: int | None) -> dict[str, Any]
         "class": str(finding.level) if finding.counts else "ignored",
         "title": words.title(finding),
         "standing": words.standing(finding),
-        # The lead's message is the page's heading already.
-        "message": "" if place == 1 and finding is words.lead(report) else words.line(finding.message),
+        "message": _message(report, finding, place),
         "proof": words.proof_sentence(finding.proof) if finding.proof else "",
         "bars": charts.proof_bars(finding.proof) if finding.proof else None,
         "unproven": finding.unproven,
@@ -121,6 +120,12 @@ def _card(report: Report, finding: Finding, place: int | None) -> dict[str, Any]
         "ignored": finding.ignored,
         "counts": finding.counts and place is not None,
     }
+
+
+def _message(report: Report, finding: Finding, place: int | None) -> str:
+    """What the finding says, unless the page's heading says all of it."""
+    said = words.line(finding.message)
+    return "" if place == 1 and finding is words.lead(report) and said == words.sentence(report) else said
 
 
 def _sections(check: str) -> list[tuple[str, list[Markup]]]:

@@ -64,7 +64,7 @@ class Scale:
             stride = max(1, math.ceil(len(exponents) / count))
             return [10.0**exponent for exponent in exponents][::stride]
         span = self.high - self.low
-        if span <= 0:
+        if span < 1e-300:
             return [self.low]
         raw = span / count
         power = 10.0 ** math.floor(math.log10(raw))

@@ -125,7 +125,7 @@ def sentence(report: Report) -> str:
     """The report in one sentence: its root cause, or that there is none."""
     cause = lead(report)
     if cause is not None:
-        return line(cause.message)
+        return brief(cause.message)
     if report.verdict is Verdict.HEALTHY:
         ran = len(report.outcomes_of(Status.PASSED)) + len(report.outcomes_of(Status.FIRED))
         return f"No fault found by {ran} checks." if ran else NO_CAUSE[report.verdict]
@@ -149,6 +149,17 @@ def judged_on(report: Report) -> str:
     if quality.get("rows") is None:
         return ""
     return f"{number(quality['rows'])} {'held-out' if quality.get('held_out') else 'training'} rows"
+
+
+def brief(message: str, limit: int = 110) -> str:
+    """A message's first clause where the whole is too long for a heading."""
+    whole = line(message)
+    if len(whole) <= limit:
+        return whole
+    ends = [
+        found.start() for found in re.finditer(r"[:;] |, (?=which|so|but)|\. ", whole) if 30 <= found.start() < limit
+    ]
+    return whole[: ends[0]] + "." if ends else line(whole, limit)
 
 
 def explained(report: Report, finding: Finding) -> list[str]:

@@ -119,6 +119,13 @@ def test_a_counterfactual_matrix_is_drawn_beside_the_served_one() -> None:
     assert "Confusion matrix, as served" not in to_html(make_report(findings=(misfit,)))
 
 
+def test_a_long_message_is_whole_in_its_card() -> None:
+    long = replace(CAUSE, message="The network was stopped long before it had learnt: " + "more numbers " * 10 + "end.")
+    page = Page(to_html(make_report(findings=(long,))))
+    assert page.text.count("The network was stopped long before it had learnt") == 2
+    assert page.text.count("more numbers end.") == 1
+
+
 def test_a_proposed_threshold_is_drawn() -> None:
     proposal = Finding("Cut at 0.8.", check="threshold-off", area="thresholding", evidence={"threshold": 0.8})
     assert "proposed 0.800 (dashed)" in to_html(make_report(findings=(CAUSE, proposal)))

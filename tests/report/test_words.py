@@ -13,7 +13,7 @@ from mlflow_clfaudit.report.json import to_json
 from mlflow_clfaudit.report.markdown import description, to_markdown
 from mlflow_clfaudit.report.plain import clean
 from mlflow_clfaudit.report.text import to_text
-from mlflow_clfaudit.report.words import line, number, p_value, pair, proof_sentence
+from mlflow_clfaudit.report.words import brief, line, number, p_value, pair, proof_sentence
 from mlflow_clfaudit.types import Grade, Proof, Report
 
 
@@ -95,3 +95,19 @@ def test_long_text_is_cut_at_a_word() -> None:
     assert line("one two  three\nfour", 12) == "one two…"
     assert line("abcdefghijkl", 6) == "abcde…"
     assert line("short", 12) == "short"
+
+
+@pytest.mark.parametrize(
+    ("message", "heading"),
+    [
+        ("Short: and whole.", "Short: and whole."),
+        (
+            "The network was stopped long before it had learnt: " + "numbers " * 20,
+            "The network was stopped long before it had learnt.",
+        ),
+        ("Every word " * 20, "Every word Every word…"),
+    ],
+)
+def test_a_long_message_is_headed_by_its_first_clause(message: str, heading: str) -> None:
+    assert brief(message, 60).startswith(heading.rstrip("…").rstrip("."))
+    assert len(brief(message, 60)) <= 60

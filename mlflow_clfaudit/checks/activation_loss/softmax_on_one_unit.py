@@ -76,6 +76,7 @@ def sigmoid_on_the_same_weights(finding: Finding, served: Served, *, significanc
         return replace(finding, proof=identity)
     return replace(
         finding,
+        evidence={**finding.evidence, "confusion_after": measures.confusion(served.truth, after, served.classes)},
         proof=replace(
             identity,
             how="every output is 1.0; sigmoid on the same weights",

@@ -84,6 +84,7 @@ def threshold_off(
             "gain_interval": [lower, upper],
             "recalls": recalls,
             "accuracy": [served.accuracy, accuracy],
+            "confusion_after": measures.confusion(served.truth, decision, served.classes),
         },
         proof=Proof(
             Grade.B if served.held_out else Grade.C,
