@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mlflow_clfaudit.audit import audit_run, audit_runs
     from mlflow_clfaudit.errors import AuditError
     from mlflow_clfaudit.registry import check
+    from mlflow_clfaudit.supply import log_labels
     from mlflow_clfaudit.types import Finding, Grade, Proof, Report, Severity, Verdict
 
 __version__ = "0.1.0"
@@ -21,6 +22,7 @@ _HOMES = {
     "audit_runs": "audit",
     "AuditError": "errors",
     "check": "registry",
+    "log_labels": "supply",
     "Finding": "types",
     "Grade": "types",
     "Proof": "types",
@@ -40,6 +42,7 @@ __all__ = [
     "audit_run",
     "audit_runs",
     "check",
+    "log_labels",
 ]
 
 

@@ -15,12 +15,12 @@ from mlflow_clfaudit.errors import AuditError, UsageError
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.counterfactuals import Budget
 from mlflow_clfaudit.evidence.files import Overrides
-from mlflow_clfaudit.evidence.labels import SPLITS
 from mlflow_clfaudit.evidence.run import Run, read_run
 from mlflow_clfaudit.examine import examine_outputs, examine_repaired
 from mlflow_clfaudit.rank import Ranked, rank
 from mlflow_clfaudit.registry import Check, all_checks, select
 from mlflow_clfaudit.report.figures import figures
+from mlflow_clfaudit.storage import SPLITS
 from mlflow_clfaudit.types import Outcome, Report, Severity, Tier
 
 IGNORE_TAG = "clfaudit.ignore."

@@ -27,6 +27,7 @@ LIBRARIES = {
         "evaluator.py",
         "evidence/run.py",
         "fleet.py",
+        "supply.py",
         "watch.py",
     },
     "tensorflow": {"evidence/forward.py", "evidence/probes.py"},

@@ -99,7 +99,7 @@ CLASS_NAME_WORDS = {"names", "name", "map", "mapping", "index", "indices", "enco
 CLASS_NAME_SUFFIXES = (".json", ".txt", ".csv", ".npy", ".yaml", ".yml", ".pkl", ".pickle")
 IGNORED_FOLDERS = ("model/", "clfaudit/", "checkpoints/")
 # What our own hook and log_labels() wrote is trusted before what was found by its name.
-OWN_FOLDERS = ("clfaudit/evidence/", "clfaudit/labels")
+OWN_FOLDERS = ("clfaudit/evidence/", "clfaudit/logged/")
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def inputs(run: Run, overrides: Overrides, labels: Labels | None = None) -> Inpu
     for split, path in overrides.inputs.items():
         local = Path(path) if Path(path).exists() else run.fetch(path)
         found[split] = (as_inputs(read(local), path), path)
-    for match in sorted(recognise(run.artifacts), key=lambda item: (item.holds == "both", item.path)):
+    for match in sorted(recognise(run.artifacts), key=lambda item: item.order):
         if match.holds == "labels":
             continue
         try:

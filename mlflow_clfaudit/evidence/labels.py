@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from mlflow_clfaudit import storage
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.classes import ClassList, best, in_order
-from mlflow_clfaudit.evidence.files import Match, Overrides, recognise, recognise_key
+from mlflow_clfaudit.evidence.files import OWN_FOLDERS, Match, Overrides, recognise, recognise_key
 from mlflow_clfaudit.evidence.history import FitArguments
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.spec import Spec
 from mlflow_clfaudit.evidence.tables import as_labels, label_column, read_labels
 
 LOG_LABELS = 'mlflow_clfaudit.log_labels(y, split="validation")'
-SPLITS = ("train", "validation", "test")
 CHUNK_ROWS = 2**20
 MAX_COUNTED = 2**16
 
@@ -257,6 +257,9 @@ def _found(run: Run, overrides: Overrides, output: str, outputs: list[str]) -> I
 
 
 def _of_file(run: Run, match: Match, output: str | None, outputs: list[str]) -> Iterator[tuple[str, LabelSet]]:
+    if match.path.startswith(OWN_FOLDERS):
+        yield match.split, label_set(storage.read_labels(run.fetch(match.path)).values, match.path)
+        return
     columns = read_labels(run.fetch(match.path))
     several_arrays = len(columns) > 1 and match.path.lower().endswith((".npz", ".json"))
     if output is not None and match.holds == "labels" and output in columns:
