@@ -203,8 +203,11 @@ def trial(served: Served, served_train: Served | None = None) -> Trial:
     one = _sample(one, 2 * SAMPLE_ROWS)
     from sklearn.model_selection import train_test_split
 
-    rows = np.arange(one.rows)
-    fit_rows, judge_rows = train_test_split(rows, test_size=0.3, stratify=one.truth, random_state=0)
+    rows = np.flatnonzero(np.bincount(one.truth)[one.truth] >= 2)
+    try:
+        fit_rows, judge_rows = train_test_split(rows, test_size=0.3, stratify=one.truth[rows], random_state=0)
+    except ValueError:
+        raise Missing("too few rows for so many classes to judge on", "log held-out rows") from None
     return Trial(one.take(fit_rows), one.take(judge_rows))
 
 
