@@ -214,11 +214,21 @@ def _excluded(finding: Finding, findings: Sequence[Finding]) -> Finding:
         cause = next((other for other in others if rule.cause(other)), None)
         if cause is not None and rule.effect(finding):
             return replace(finding, severity=Severity.INFO, explained_by=cause.check)
+    explaining = next((other for other in others if _explains(other, finding)), None)
+    if explaining is not None:
+        lower = min(finding.level, Severity.WARN, key=lambda level: level.weight)
+        return replace(finding, severity=lower, explained_by=explaining.check)
     if finding.check in SECOND_TO_UNDER_TRAINED and finding.level.at_least(Severity.ERROR):
         cause = next((other for other in others if _established("under-trained")(other)), None)
         if cause is not None:
             return replace(finding, severity=Severity.WARN, explained_by=cause.check)
     return finding
+
+
+def _explains(cause: Finding, effect: Finding) -> bool:
+    """A proven cause explains what is only suspected: that is no second fault, and at most a warning."""
+    proven = cause.confidence is Confidence.PROVEN and cause.level.at_least(Severity.ERROR)
+    return proven and effect.check in cause.explains and effect.confidence is Confidence.SUSPECTED
 
 
 def _order(

@@ -188,3 +188,12 @@ def test_unscaled_inputs_are_no_effect_of_a_broken_loss() -> None:
     scale = finding("unscaled-inputs", Severity.WARN, area="training_dynamics")
     result = ranked(finding("clipped-output", Severity.BLOCKER), scale)
     assert [item.level for item in result.findings] == [Severity.BLOCKER, Severity.WARN]
+
+
+def test_a_suspicion_that_a_proven_cause_explains_is_at_most_a_warning() -> None:
+    tail = finding("tail-split-of-ordered-data", explains=("class-shift", "single-class-validation"))
+    shift = finding("class-shift", grade=Grade.C, area="stratification")
+    void = finding("single-class-validation", area="stratification")
+    found = {item.check: item for item in ranked(tail, shift, void, UNDER_TRAINED).findings}
+    assert (found["class-shift"].level, found["class-shift"].explained_by) == (Severity.WARN, tail.check)
+    assert found["single-class-validation"].level is Severity.ERROR
