@@ -824,28 +824,28 @@ def signals(seed: int, *, rows: int = 1000) -> Split:
 
 @other_family("two-inputs", why="a table and an image into one network")
 def two_inputs(seed: int) -> Training:
-    return two_input_training(seed)
-
-
-def two_input_training(seed: int) -> Training:
-    """Parity of a digit's image and the sign of a column decide the class together."""
-    split = digits(seed)
-    random = np.random.default_rng(seed)
-
-    def part(x: Array, y: Array) -> tuple[dict[str, Array], Array]:
-        table = random.normal(size=(len(y), 3)).astype("float32")
-        return {"image": x, "table": table}, ((y >= 5).astype(int) + (table[:, 0] > 0)).astype("int64")
-
+    split = two_input_split(seed)
     layers = keras.layers
     image, table = keras.Input((8, 8, 1), name="image"), keras.Input((3,), name="table")
     seen = layers.Dense(32, activation="relu")(layers.Flatten()(layers.Conv2D(8, 3, activation="relu")(image)))
     joined = layers.Dense(32, activation="relu")(layers.Concatenate()([seen, table]))
     model = keras.Model({"image": image, "table": table}, layers.Dense(3, activation="softmax")(joined))
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.optimizer.learning_rate = 0.005
-    x, y = part(split.x_train, split.y_train)
-    fit = {"epochs": 15, "batch_size": 64, "validation_data": part(split.x_val, split.y_val)}
-    return Training(model, x, y, fit, held_out=part(split.x_test, split.y_test))
+    optimizer = keras.optimizers.Adam(0.005)
+    return fitted(split, model, "sparse_categorical_crossentropy", optimizer, epochs=8, batch_size=64)
+
+
+def two_input_split(seed: int) -> Split:
+    """Images of digits beside 3 columns; whether the digit is 5 or more, and a column's sign, make 3 classes."""
+    split = digits(seed)
+    random = np.random.default_rng(seed)
+
+    def part(x: Array, y: Array) -> tuple[Any, Array]:
+        table = random.normal(size=(len(y), 3)).astype("float32")
+        return {"image": x, "table": table}, ((y >= 5).astype(int) + (table[:, 0] > 0)).astype("int64")
+
+    (x_train, y_train), (x_val, y_val) = part(split.x_train, split.y_train), part(split.x_val, split.y_val)
+    x_test, y_test = part(split.x_test, split.y_test)
+    return Split(x_train, y_train, x_val, y_val, x_test, y_test)
 
 
 @other_family("masked-text", why="rows padded with zeros, masked by the embedding")

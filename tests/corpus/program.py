@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+
+class KerasAtFirstUse:
+    """Stands in for the module: listing programs and their truth needs no TensorFlow."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module("keras"), name)
+
+
 if TYPE_CHECKING:
     import keras
 else:
-
-    class _Keras:
-        """Keras, imported at first use: listing programs and their truth needs no TensorFlow."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(importlib.import_module("keras"), name)
-
-    keras = _Keras()
+    keras = KerasAtFirstUse()
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Inputs = Array | Mapping[str, Array]
@@ -36,6 +37,64 @@ SYMPTOMS = frozenset(
     }
 )
 """Checks that are never a root cause: reporting one is neither right nor wrong."""
+
+COMPANIONS: Mapping[str, frozenset[str]] = {
+    fault: frozenset(checks.split())
+    for fault, checks in {
+        "tail-split-of-ordered-data": "single-class-validation class-missing-from-split class-shift",
+        "single-class-validation": "class-missing-from-split class-shift",
+        "class-missing-from-split": "single-class-validation class-shift output-width-mismatch",
+        "class-shift": "class-missing-from-split",
+        "labels-out-of-range": "output-width-mismatch labels-off-by-one",
+        "multiclass-on-one-unit": "binary-labels-not-01 labels-out-of-range",
+        "binary-labels-not-01": "multiclass-on-one-unit labels-out-of-range dirty-labels class-shift",
+        "dirty-labels": "continuous-targets labels-out-of-range output-width-mismatch",
+        "continuous-targets": "dirty-labels regression-loss",
+        "single-class-labels": "single-class-validation class-shift",
+        "invalid-one-hot": "single-class-labels class-shift class-missing-from-split",
+        "permuted-labels": "encoder-refit class-names-misordered inverted-positive-class not-reproduced",
+        "encoder-refit": "permuted-labels class-missing-from-split class-shift",
+        "misaligned-rows": "not-reproduced labels-unrelated-to-inputs",
+        "inverted-positive-class": "permuted-labels",
+        "softmax-on-one-unit": "no-gradient served-loss-gap",
+        "logits-in-probability-loss": "outputs-not-probabilities no-gradient served-loss-gap",
+        "clipped-output": "dead-units no-gradient outputs-not-probabilities served-loss-gap",
+        "sigmoid-multiclass": "served-loss-gap outputs-not-probabilities uncalibrated-probabilities",
+        "softmax-with-binary-crossentropy": "served-loss-gap uncalibrated-probabilities metric-misresolved",
+        "softmax-multilabel": "served-loss-gap invalid-one-hot metric-misresolved",
+        "double-activation": "served-loss-gap uncalibrated-probabilities under-trained",
+        "hinge-mismatch": "threshold-on-wrong-scale under-trained",
+        "regression-loss": "multiclass-on-one-unit",
+        "rounded-unbounded-output": "logits-in-probability-loss outputs-not-probabilities",
+        "unscaled-inputs": "saturated-units dead-units learning-rate-too-high under-trained poor-initialisation",
+        "low-contrast-inputs": "batchnorm-gap unscaled-inputs under-trained",
+        "under-trained": "stopped-early",
+        "stopped-early": "under-trained",
+        "learning-rate-too-high": "dead-units saturated-units invalid-learning-rate",
+        "invalid-learning-rate": "learning-rate-too-high dead-units saturated-units",
+        "learning-rate-exhausted": "under-trained misconfigured-callback stopped-early",
+        "misconfigured-callback": "under-trained stopped-early learning-rate-exhausted",
+        "vanishing-gradient": "saturated-units bottleneck no-gradient under-trained",
+        "symmetric-initialisation": "bottleneck dead-units poor-initialisation no-gradient",
+        "poor-initialisation": "saturated-units dead-units overfit",
+        "dead-units": "no-gradient poor-initialisation",
+        "frozen-random-layers": "under-trained",
+        "over-regularised": "under-trained bottleneck dead-units",
+        "overfit": "uncalibrated-probabilities",
+        "class-imbalance": "threshold-off",
+        "threshold-off": "class-imbalance",
+        "class-weight-overcorrected": "weighted-loss-scale threshold-off uncalibrated-probabilities",
+        "class-weight-without-effect": "class-imbalance threshold-off",
+        "validation-is-training": "rows-in-both-splits overfit",
+        "test-used-for-validation": "rows-in-both-splits",
+        "metric-misresolved": "threshold-on-wrong-scale exact-match-accuracy",
+        "exact-match-accuracy": "metric-misresolved",
+        "inputs-transformed-differently": "not-reproduced inputs-differ-between-splits unscaled-inputs",
+        "inputs-differ-between-splits": "unscaled-inputs",
+        "scored-in-wrong-label-space": "labels-off-by-one",
+    }.items()
+}
+"""What a fault brings with it: true of the run as well, so neither a hit nor a false alarm."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +185,9 @@ def digest(*things: Any) -> str:
     seen: set[int] = set()
 
     def feed(thing: Any) -> None:
+        if isinstance(thing, KerasAtFirstUse):
+            return
+        thing = getattr(thing, "__wrapped__", thing)
         if isinstance(thing, (list, tuple)):
             for item in thing:
                 feed(item)

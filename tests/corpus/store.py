@@ -18,7 +18,7 @@ from tests.corpus import log
 from tests.corpus.program import Program, digest
 
 ROOT = Path(__file__).parents[2] / ".corpus"
-MODULES = ("cases", "healthy")
+MODULES = ("cases", "healthy", "mutations")
 LIBRARIES = ("keras", "tensorflow-cpu", "mlflow", "scikit-learn", "numpy")
 
 
