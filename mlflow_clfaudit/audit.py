@@ -177,6 +177,8 @@ def _audit_or_error(run_id: str, **options: Any) -> Report | AuditError:
         return audit_run(run_id, **options)
     except AuditError as error:
         return error
+    except Exception as error:  # noqa: BLE001 - one run's surprise must not end a sweep
+        return AuditError(f"run {run_id}: {type(error).__name__}: {error}; this is a fault of mlflow-clfaudit")
 
 
 def _reviewers_word(tags: Mapping[str, str]) -> dict[str, str]:

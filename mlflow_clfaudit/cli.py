@@ -25,6 +25,22 @@ class RunIdGroup(click.Group):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """The one error boundary: whatever is not foreseen is one line and exit 3, never a traceback or exit 1."""
+        try:
+            return super().invoke(ctx)
+        except AuditError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted; runs that were audited keep their reports", err=True)
+            ctx.exit(130)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # noqa: BLE001 - said above
+            click.echo(f"error: {type(error).__name__}: {error}; this is a fault of mlflow-clfaudit", err=True)
+            ctx.exit(AuditError.exit_code)
+
 
 @click.group("clfaudit", cls=RunIdGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mlflow-clfaudit")
@@ -167,14 +183,10 @@ def _run_ids(
 ) -> Iterable[str]:
     from mlflow_clfaudit.evidence.run import run_of_model, search_runs
 
-    try:
-        if model_uri:
-            return [run_of_model(model_uri, tracking_uri)]
-        if experiment:
-            return list(search_runs(experiment, filter_string, tracking_uri))
-    except AuditError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+    if model_uri:
+        return [run_of_model(model_uri, tracking_uri)]
+    if experiment:
+        return list(search_runs(experiment, filter_string, tracking_uri))
     if not run_ids:
         raise click.UsageError("give a RUN_ID, --experiment NAME or --model-uri models:/NAME/VERSION")
     return run_ids

@@ -149,3 +149,24 @@ def test_static_tier_imports_no_framework(run_id: str) -> None:
         env={"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(), "PATH": "/usr/bin"},
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_what_nobody_foresaw_is_one_line_and_exit_3(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("mlflow_clfaudit.audit.read_run", broken)
+    result = run(run_id)
+    assert result.exit_code == 3
+    assert "ZeroDivisionError" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_ctrl_c_says_so_and_exits_130(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mlflow_clfaudit.audit.read_run", interrupted)
+    result = run(run_id)
+    assert result.exit_code == 130
+    assert "interrupted" in result.stderr
