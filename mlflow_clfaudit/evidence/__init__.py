@@ -19,6 +19,7 @@ from mlflow_clfaudit.types import Tier
 
 MODULES = (
     "run",
+    "captured",
     "history",
     "spec",
     "weights",

@@ -11,6 +11,7 @@ import numpy as np
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
+from mlflow_clfaudit.evidence.captured import Captured
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.spec import Loss
 
@@ -61,7 +62,7 @@ class History:
 
 @dataclass(frozen=True)
 class FitArguments:
-    """What fit() and the optimizer were given, as far as the run's params say. None where they do not."""
+    """What fit() and the optimizer were given, as far as the hook or the run's params say. None where they do not."""
 
     epochs: int | None = None
     batch_size: int | None = None
@@ -98,9 +99,34 @@ def history(run: Run) -> History:
 
 
 @provides()
-def fit(run: Run) -> FitArguments:
-    """The arguments of fit() and of the optimizer, from the params that autologging keeps."""
+def fit(run: Run, captured: Captured | None = None) -> FitArguments:
+    """The arguments of fit() and of the optimizer: those that the hook saw, else the params that autologging keeps."""
     params = run.params
+    if captured is not None and captured.framework == "keras":
+        return _fit_captured(captured, _of_params(params))
+    return _of_params(params)
+
+
+def _fit_captured(captured: Captured, params: FitArguments) -> FitArguments:
+    """What the hook saw; of several calls of fit() in one run, only what the last one cannot have changed."""
+    given = captured.arguments
+    once = captured.fits == 1
+    epochs, batch_size = captured.number("epochs"), captured.number("batch_size")
+    shuffle = given.get("shuffle")
+    return FitArguments(
+        epochs=int(epochs) if once and epochs is not None else None,
+        batch_size=int(batch_size) if batch_size is not None else params.batch_size,
+        validation_split=captured.number("validation_split") or 0.0,
+        shuffle=shuffle if isinstance(shuffle, bool) else None,
+        class_weight=captured.class_weight,
+        sample_weight=given.get("sample_weight") is True,
+        optimizer=str(given["optimizer"]) if "optimizer" in given else params.optimizer,
+        learning_rate=captured.number("learning_rate") if once else params.learning_rate,
+        callbacks=captured.callbacks or params.callbacks,
+    )
+
+
+def _of_params(params: Mapping[str, str]) -> FitArguments:
     weight = _literal(params.get("class_weight"))
     names = ("monitor", "patience", "restore_best_weights", "min_delta", "mode", "factor", "min_lr")
     return FitArguments(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,14 @@ HASHED_VALUES = 4_000_000
 
 @dataclass(frozen=True)
 class Inputs:
-    """Inputs by split: an array (N, …), or a dict of arrays for a model with several inputs."""
+    """Inputs by split: an array (N, …), or a dict of arrays for a model with several inputs.
+
+    `chosen` (n,) int64 are the row numbers within the split where its inputs are a sample of it.
+    """
 
     splits: Mapping[str, Any]
     sources: Mapping[str, str]
+    chosen: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Rows:
     inputs: Any
     labels: LabelSet
     held_out: bool
+    sampled: bool = False
 
     @property
     def count(self) -> int:
@@ -85,7 +90,8 @@ def inputs(run: Run, overrides: Overrides, labels: Labels | None = None) -> Inpu
             splits["train"] = take(given, slice(0, cut))
             splits["validation"] = take(given, slice(cut, None))
             found["validation"] = found["train"]
-    return Inputs(splits, {split: found[split][1] for split in splits})
+    chosen = {split: rows for split, (_, source) in found.items() if (rows := _chosen(run, source, split)) is not None}
+    return Inputs(splits, {split: found[split][1] for split in splits}, chosen)
 
 
 @provides()
@@ -97,12 +103,15 @@ def rows(inputs: Inputs, labels: Labels) -> Mapping[str, Rows]:
         given = labels.splits.get(split)
         if given is None:
             continue
+        chosen = inputs.chosen.get(split)
+        if chosen is not None and chosen.max(initial=-1) < given.rows:
+            given = replace(given, values=given.values[chosen])
         if count(array) != given.rows:
             problems.append(f"{split}: {count(array)} rows of inputs but {given.rows} labels")
         elif given.has_missing:
             problems.append(f"{split}: labels with NaN")
         else:
-            paired[split] = Rows(split, array, given, held_out=split != "train")
+            paired[split] = Rows(split, array, given, held_out=split != "train", sampled=chosen is not None)
     if not paired:
         reason = "; ".join(problems) or "no split has both inputs and labels"
         raise Missing(reason, "log X and y of the same rows, in the same order")
@@ -185,6 +194,15 @@ def _has_classes(labels: LabelSet) -> bool:
         return True
     enough = [n for n in labels.counts.values() if n >= MIN_CLASS_ROWS]
     return len(enough) >= 2
+
+
+def _chosen(run: Run, source: str, split: str) -> np.ndarray | None:
+    """The row numbers that stand beside a sample of inputs that the hook kept."""
+    path = f"{PurePosixPath(source).parent}/rows_{split}.npy"
+    if not source.startswith(OWN_FOLDERS) or path not in run.artifacts:
+        return None
+    rows = storage.read_inputs(run.fetch(path))
+    return np.asarray(rows) if rows.ndim == 1 and rows.dtype.kind in "iu" and rows.min(initial=0) >= 0 else None
 
 
 def _of_file(run: Run, match: Match) -> Iterator[tuple[str, Any, str]]:

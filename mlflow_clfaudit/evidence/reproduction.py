@@ -64,7 +64,8 @@ def reproduction(compiled: Compiled, rows: Mapping[str, Rows], history: History)
     logged = history.validation_loss
     if logged is None or not np.any(np.isfinite(logged)):
         raise Missing("the run logged no validation loss", LOG_HISTORY)
-    found = [_evaluated(compiled, split, rows[split], logged) for split in ("validation", "test") if split in rows]
+    exact = [split for split in ("validation", "test") if split in rows and not rows[split].sampled]
+    found = [_evaluated(compiled, split, rows[split], logged) for split in exact]
     if not found:
         raise Missing("the run has no held-out inputs with labels", 'mlflow.log_artifact("X_val.npy", "data")')
     return min(found, key=lambda item: (not item.is_exact, item.split != "validation"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LOG_MODEL = 'mlflow.keras.log_model(model, name="model")'
 MAX_ARTIFACTS = 2000
 SKIPPED_FOLDERS = ("tensorboard_logs", "checkpoints", "clfaudit/report")
+# What the hook kept of the training, and the model where MLflow lost it.
+EVIDENCE_FOLDER = "clfaudit/evidence"
+KEPT_MODEL = f"{EVIDENCE_FOLDER}/model"
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ class Run:
         content = {
             "params": dict(self.params),
             "metrics": {key: [len(values), repr(values[-1:])] for key, (_, values) in self.metrics.items()},
-            "artifacts": [path for path in self.artifacts if not path.startswith("clfaudit/report")],
+            "artifacts": [
+                path for path in self.artifacts if not path.startswith(("clfaudit/report", "clfaudit/confusion"))
+            ],
             "models": [(model.uri, model.status) for model in self.models],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
@@ -125,6 +130,7 @@ def read_run(run_id: str, tracking_uri: str | None = None, model_uri: str | None
     if info.status in ("RUNNING", "SCHEDULED"):
         raise RunNotFinished(f"run {run_id} is still {info.status}; audit it when it has finished")
     try:
+        artifacts = tuple(sorted(_walk(client, run_id)))
         return Run(
             run_id=info.run_id,
             name=info.run_name or info.run_id[:8],
@@ -133,9 +139,9 @@ def read_run(run_id: str, tracking_uri: str | None = None, model_uri: str | None
             params=dict(found.data.params),
             tags=dict(found.data.tags),
             metrics={key: _curve(client, run_id, key) for key in sorted(found.data.metrics) if _is_curve(key)},
-            artifacts=tuple(sorted(_walk(client, run_id))),
+            artifacts=artifacts,
             datasets=tuple(_datasets(found)),
-            models=tuple(_models(client, found, model_uri)),
+            models=tuple(_models(client, found, model_uri, artifacts)),
             experiment_tags=dict(client.get_experiment(info.experiment_id).tags),
             tracking_uri=uri,
             fetch=lambda path: Path(
@@ -270,10 +276,12 @@ def _datasets(found: Any) -> Iterator[Dataset]:
         )
 
 
-def _models(client: MlflowClient, found: Any, model_uri: str | None) -> Iterator[LoggedModel]:
+def _models(client: MlflowClient, found: Any, model_uri: str | None, artifacts: Sequence[str]) -> Iterator[LoggedModel]:
     if model_uri:
         yield LoggedModel(uri=model_uri, name=model_uri)
         return
+    if f"{KEPT_MODEL}/MLmodel" in artifacts:
+        yield LoggedModel(uri=f"runs:/{found.info.run_id}/{KEPT_MODEL}", name="kept by the hook")
     outputs = getattr(found, "outputs", None)
     for output in outputs.model_outputs if outputs else ():
         model = client.get_logged_model(output.model_id)

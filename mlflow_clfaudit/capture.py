@@ -1,0 +1,306 @@
+"""What one fit() was really given, copied while it is still at hand: labels in full, a bounded part of the inputs.
+
+Nothing here imports a framework, reads a pipeline a second time or changes an argument; what can only be had by
+iterating over the user's data is left out and said to be so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlflow_clfaudit.at_hand import Data, keras_splits, sklearn_splits
+from mlflow_clfaudit.sampling import Limits, chosen_inputs
+from mlflow_clfaudit.storage import write_classes, write_inputs, write_labels
+
+MANIFEST = "manifest.json"
+MAX_LABEL_BYTES = 512 * 2**20
+# Labels that are no whole numbers are codes that were scaled by mistake while they are few, else quantities.
+MAX_ODD_CODES = 20
+CLASSIFYING_LOSSES = ("crossentropy", "hinge", "focal", "dice", "ctc")
+CLASSIFYING_METRICS = ("acc", "auc", "precision", "recall", "f1")
+FIT_ARGUMENTS = (
+    "epochs",
+    "batch_size",
+    "validation_split",
+    "shuffle",
+    "initial_epoch",
+    "steps_per_epoch",
+    "validation_steps",
+    "validation_freq",
+)
+CALLBACK_ARGUMENTS = (
+    "monitor",
+    "mode",
+    "patience",
+    "min_delta",
+    "restore_best_weights",
+    "start_from_epoch",
+    "factor",
+    "min_lr",
+    "cooldown",
+    "save_best_only",
+)
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What one fit() was given. Arrays are copies by split; `rows` tells which rows of a split its inputs are."""
+
+    framework: str
+    model: str
+    arguments: Mapping[str, Any]
+    labels: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, np.ndarray] = field(default_factory=dict)
+    classes: Sequence[Any] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def arguments_of(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `type(model).fit(model, *args, **kwargs)` by name, positional ones too, defaults left out."""
+    try:
+        bound = inspect.signature(type(model).fit).bind_partial(model, *args, **kwargs)
+    except (TypeError, ValueError):
+        return dict(kwargs)
+    named = dict(bound.arguments)
+    named.pop(next(iter(named), ""), None)
+    for extra in (name for name, item in bound.signature.parameters.items() if item.kind is item.VAR_KEYWORD):
+        named |= named.pop(extra, {})
+    return named
+
+
+def framework_of(model: Any) -> str | None:
+    """keras, or sklearn for everything with its interface; None for what has no fit() that is understood."""
+    modules = [cls.__module__.partition(".")[0] for cls in type(model).__mro__]
+    if "keras" in modules or "tf_keras" in modules:
+        return "keras"
+    return "sklearn" if hasattr(model, "get_params") and hasattr(model, "fit") else None
+
+
+def learning_rate_of(model: Any) -> float | None:
+    """The learning rate that a Keras model's optimizer stands at, or None."""
+    try:
+        return float(np.asarray(model.optimizer.learning_rate))
+    except Exception:  # noqa: BLE001 - not compiled, or an optimizer of the user's own
+        return None
+
+
+def capture(
+    model: Any,
+    arguments: Mapping[str, Any],
+    limits: Limits,
+    *,
+    learning_rate: float | None = None,
+) -> Capture | None:
+    """Copy what a fit() with these arguments was given; None where it trained no classifier.
+
+    `learning_rate` is the optimizer's before the fit.
+    """
+    framework = framework_of(model)
+    if framework is None:
+        return None
+    splits = dict(keras_splits(model, arguments) if framework == "keras" else sklearn_splits(arguments))
+    if not (_is_keras_classifier(model, splits) if framework == "keras" else _is_sklearn_classifier(model)):
+        return None
+    notes = [f"{split}: {problem}" for split, data in splits.items() for problem in data.problems]
+    labels: dict[tuple[str, str], np.ndarray] = {}
+    for split, data in splits.items():
+        for output, values in data.labels.items():
+            if values.ndim > 2 or values.nbytes > MAX_LABEL_BYTES:
+                notes.append(f"{split}: labels of shape {values.shape} are not kept")
+            else:
+                labels[split, output] = np.array(values)
+    inputs, rows = chosen_inputs(splits, arguments, limits, notes)
+    return Capture(
+        framework=framework,
+        model=type(model).__name__,
+        arguments=_described(model, framework, arguments, learning_rate),
+        labels=labels,
+        weights={split: np.array(data.weights) for split, data in splits.items() if data.weights is not None},
+        inputs=inputs,
+        rows=rows,
+        classes=next((data.classes for data in splits.values() if data.classes is not None), None),
+        notes=tuple(notes),
+    )
+
+
+def write(folder: Path, captured: Capture, *, version: str, fits: int = 1) -> None:
+    """Write the files of a capture and its manifest, which is last, so that a manifest means that they are there."""
+    notes = list(captured.notes)
+    splits: dict[str, dict[str, Any]] = {}
+    for (split, output), values in captured.labels.items():
+        name = f"labels_{output}_{split}.parquet" if output else f"labels_{split}.parquet"
+        weights = captured.weights.get(split)
+        if weights is not None and weights.shape != values.shape[:1]:
+            weights = None
+        try:
+            write_labels(folder / name, values, weights=weights)
+        except (TypeError, ValueError) as error:
+            notes.append(f"{split}: {error}")
+            continue
+        splits.setdefault(split, {}).update(rows=len(values))
+        splits[split].setdefault("labels", []).append(name)
+    for split, values in captured.inputs.items():
+        try:
+            path = write_inputs(folder, split, values, captured.rows.get(split))
+        except Exception as error:  # noqa: BLE001 - tables of anything are written by their own library
+            notes.append(f"{split}: inputs of {type(values).__name__} are not kept: {_first_line(error)}")
+            continue
+        splits.setdefault(split, {}).update(inputs=path.name, sampled=split in captured.rows)
+    if captured.classes is not None:
+        write_classes(folder, captured.classes)
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + hashlib.file_digest(file, "blake2b").digest())
+    manifest = {
+        "schema": 1,
+        "version": version,
+        "framework": captured.framework,
+        "model": captured.model,
+        "fits": fits,
+        "arguments": captured.arguments,
+        "splits": splits,
+        "notes": notes,
+        "digest": digest.hexdigest(),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
+
+
+def same_data(first: Capture, second: Capture) -> bool:
+    """Whether two captures hold the same labels and inputs, as those of a fit() in a loop do."""
+    return (
+        first.labels.keys() == second.labels.keys()
+        and all(_equal(values, second.labels[key]) for key, values in first.labels.items())
+        and first.inputs.keys() == second.inputs.keys()
+        and all(_equal(values, second.inputs[split]) for split, values in first.inputs.items())
+    )
+
+
+def _is_sklearn_classifier(model: Any) -> bool:
+    from sklearn.base import is_classifier
+
+    return bool(is_classifier(model))
+
+
+def _is_keras_classifier(model: Any, splits: Mapping[str, Data]) -> bool:
+    """Whether a compiled Keras model is trained on classes: by its losses, its labels and its metrics."""
+    losses = re.sub("[^a-z]", "", repr(_names(getattr(model, "loss", None))).lower())
+    if "sparsecategorical" in losses:
+        return True
+    kinds = {_kind_of_labels(values) for data in splits.values() for values in data.labels.values()}
+    if "numbers" in kinds:
+        return False
+    if kinds & {"text", "two classes", "one-hot"} or any(word in losses for word in CLASSIFYING_LOSSES):
+        return True
+    metrics = repr(_names(_compiled_metrics(model))).lower()
+    return any(word in metrics for word in CLASSIFYING_METRICS)
+
+
+def _kind_of_labels(values: np.ndarray) -> str:
+    """text, two classes, one-hot, codes (few values, or whole numbers), numbers (quantities), or unclear."""
+    if values.dtype.kind in "OUS":
+        return "text"
+    if values.ndim > 2 or len(values) == 0:
+        return "unclear"
+    head = values[:65536].reshape(min(len(values), 65536), -1)
+    finite = head[np.isfinite(head)] if head.dtype.kind == "f" else head.ravel()
+    if head.shape[1] > 1:
+        shares = bool(np.all(finite >= 0)) and bool(np.all(np.abs(head.sum(axis=1) - 1) < 1e-3))
+        zeros_and_ones = bool(np.all((finite == 0) | (finite == 1)))
+        return "one-hot" if shares else "unclear" if zeros_and_ones else "numbers"
+    distinct = len(np.unique(finite))
+    if distinct <= 2:
+        return "two classes"
+    return "codes" if distinct <= MAX_ODD_CODES or bool(np.all(finite == np.round(finite))) else "numbers"
+
+
+def _compiled_metrics(model: Any) -> Any:
+    compiled = getattr(model, "_compile_metrics", None)
+    return getattr(compiled, "_user_metrics", None) or getattr(model, "metrics_names", None)
+
+
+def _names(item: Any) -> Any:
+    """Losses and metrics by name, in whatever structure they were given."""
+    if isinstance(item, Mapping):
+        return {name: _names(part) for name, part in item.items()}
+    if isinstance(item, list | tuple):
+        return [_names(part) for part in item]
+    if item is None or isinstance(item, str):
+        return item
+    return f"{getattr(item, 'name', '')} {getattr(item, '__name__', type(item).__name__)}"
+
+
+def _described(model: Any, framework: str, arguments: Mapping[str, Any], learning_rate: float | None) -> dict[str, Any]:
+    """The arguments that are no data, as JSON, with what they do not say about the optimizer."""
+    found = {name: _plain(arguments[name]) for name in FIT_ARGUMENTS if name in arguments}
+    if framework == "keras":
+        found = {"epochs": 1, "validation_split": 0.0} | found
+        if arguments.get("y") is not None:
+            found = {"batch_size": 32, "shuffle": True} | {
+                key: value for key, value in found.items() if value is not None
+            }
+        else:
+            # A pipeline has its own batches and order, whatever fit() was told.
+            found = {key: value for key, value in found.items() if key not in ("batch_size", "shuffle")}
+    weights = arguments.get("class_weight")
+    if framework == "sklearn":
+        weights = model.get_params(deep=False).get("class_weight") if weights is None else weights
+    if isinstance(weights, Mapping):
+        found["class_weight"] = {str(name): float(weight) for name, weight in weights.items()}
+    elif isinstance(weights, str):
+        found["class_weight"] = weights
+    found["sample_weight"] = arguments.get("sample_weight") is not None
+    if framework == "keras":
+        found["callbacks"] = [_callback(item) for item in _listed(arguments.get("callbacks")) if not _is_mlflows(item)]
+        optimizer = getattr(model, "optimizer", None)
+        found |= {"optimizer": type(optimizer).__name__} if optimizer is not None else {}
+        found |= {"learning_rate": learning_rate} if learning_rate is not None else {}
+    return found
+
+
+def _callback(item: Any) -> dict[str, Any]:
+    settings = {name: _plain(getattr(item, name)) for name in CALLBACK_ARGUMENTS if hasattr(item, name)}
+    return {"class": type(item).__name__, **settings}
+
+
+def _is_mlflows(callback: Any) -> bool:
+    return type(callback).__module__.partition(".")[0] == "mlflow"
+
+
+def _listed(callbacks: Any) -> list[Any]:
+    if callbacks is None:
+        return []
+    if isinstance(callbacks, list | tuple):
+        return list(callbacks)
+    return list(getattr(callbacks, "callbacks", None) or [callbacks])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if isinstance(value, bool | int | float | str | None) else str(value)[:200]
+
+
+def _equal(first: Any, second: Any) -> bool:
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(_equal(part, second[name]) for name, part in first.items())
+    if isinstance(first, pd.DataFrame):
+        return isinstance(second, pd.DataFrame) and first.equals(second)
+    return first.shape == second.shape and first.dtype == second.dtype and bool(np.array_equal(first, second))
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:160]
