@@ -24,16 +24,21 @@ MODULES = (
     "spec",
     "weights",
     "scale",
+    "estimators",
     "classes",
     "labels",
     "inputs",
     "splits",
     "forward",
+    "units",
     "scores",
     "reproduction",
+    "weighting",
     "permutation",
+    "served_loss",
     "probes",
     "counterfactuals",
+    "batchnorm",
 )
 
 
@@ -81,10 +86,12 @@ class Evidence:
     """What is known about one run. `given` holds the pieces that nothing is computed from: the run, and options.
 
     `get(name)` raises `Missing` where the run does not carry what is needed or the tier cap forbids computing it.
+    After `deadline`, on the clock of time.monotonic(), nothing is computed but what files tell.
     """
 
-    def __init__(self, given: Mapping[str, Any], cap: Tier = Tier.PROBE) -> None:
+    def __init__(self, given: Mapping[str, Any], cap: Tier = Tier.PROBE, deadline: float | None = None) -> None:
         self.cap = cap
+        self.deadline = deadline
         self.seconds: dict[str, float] = {}
         self._known: dict[str, Any] = dict(given)
 
@@ -107,7 +114,7 @@ class Evidence:
         """The same evidence with some pieces replaced; what is made from them is computed anew when asked for."""
         stale = made_from(*pieces)
         known = {name: value for name, value in self._known.items() if name not in stale}
-        copy = Evidence(known | pieces, self.cap)
+        copy = Evidence(known | pieces, self.cap, self.deadline)
         copy.seconds = self.seconds
         return copy
 
@@ -136,6 +143,8 @@ class Evidence:
             return Missing(f"no evidence is named {name!r}")
         if self.tier(name) > self.cap:
             return Missing(f"needs the {self.tier(name)} tier", f"--tier {self.tier(name)}")
+        if self.deadline is not None and self.tier(name) > Tier.STATIC and time.monotonic() > self.deadline:
+            return Missing("the time for this audit is used up", "mlflow clfaudit RUN_ID")
         try:
             arguments = self.arguments(provider.needs)
             started = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -253,7 +254,8 @@ def _restored_step(run: Run) -> int | None:
 
 def _literal(text: str | None) -> object:
     try:
-        return ast.literal_eval(text) if text else None
+        # NumPy 2 writes its scalars as np.float64(0.5).
+        return ast.literal_eval(re.sub(r"np\.\w+\(([^()]*)\)", r"\1", text)) if text else None
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
 

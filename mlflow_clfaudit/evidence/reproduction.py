@@ -112,6 +112,23 @@ def transforms(inputs: np.ndarray, train: Any) -> Iterator[tuple[str, Callable[[
     yield "rounded to float16", lambda: values.astype(np.float16).astype(np.float32)
 
 
+def between(inputs: np.ndarray, train: np.ndarray) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
+    """What maps held-out inputs (N, …) onto training inputs that were given another scale."""
+    if inputs.dtype.kind not in "fiub":
+        return
+    values, reference = inputs.astype(np.float32), np.asarray(train, dtype=np.float64)
+    yield "x / 255", lambda: values / 255
+    yield "x * 255", lambda: values * 255
+    yield "x / 127.5 - 1", lambda: values / 127.5 - 1
+    yield "(x + 1) * 127.5", lambda: (values + 1) * 127.5
+    mean, deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    standard = _scaled(values, mean, deviation)
+    yield (
+        "mean and deviation of the training rows",
+        lambda: np.asarray(standard * reference.std(axis=0) + reference.mean(axis=0), dtype=np.float32),
+    )
+
+
 def _fitted(values: np.ndarray, train: np.ndarray) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
     """Scalings whose constants come from the training rows, from these rows, or from both."""
     both = np.concatenate([train, values])

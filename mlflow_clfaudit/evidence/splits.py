@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
+from mlflow_clfaudit.evidence.files import SPLIT_WORDS, SUFFIXES, read
 from mlflow_clfaudit.evidence.history import FitArguments
 from mlflow_clfaudit.evidence.inputs import Inputs, count
 from mlflow_clfaudit.evidence.labels import LOG_LABELS, Labels, LabelSet
@@ -23,6 +25,7 @@ DESIGN_WORDS = {
     "temporal": re.compile(r"time|temporal|chrono|date|walk.?forward|out.of.time|oot"),
     "grouped": re.compile(r"group|subject|patient|user|site|leave.one"),
 }
+GROUP_WORDS = {"group", "groups", "subject", "subjects", "patient", "patients", "user", "users", "site", "sites"}
 MAX_TIME_COLUMNS = 2_000
 
 
@@ -116,7 +119,27 @@ def keras_cut(split_codes: SplitCodes, fit: FitArguments, run: Run) -> KerasCut:
 
 
 @provides()
-def split_design(run: Run, inputs: Inputs | None = None) -> str:
+def groups(run: Run) -> Mapping[str, np.ndarray]:
+    """The group (N,) of every row by split, from artifacts that are named for groups."""
+    found: dict[str, np.ndarray] = {}
+    for path in run.artifacts:
+        words = re.split(r"[^a-z]+", PurePosixPath(path).stem.lower())
+        split = next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), None)
+        if split is None or not set(words) & GROUP_WORDS or not path.lower().endswith(SUFFIXES):
+            continue
+        try:
+            columns = read(run.fetch(path))
+        except Missing:
+            continue
+        if len(columns) == 1:
+            found[split] = np.asarray(next(iter(columns.values()))).reshape(-1)
+    if len(found) < 2 or "train" not in found:
+        raise Missing("the run has no groups by split", 'mlflow.log_artifact("groups_train.npy", "data")')
+    return found
+
+
+@provides()
+def split_design(run: Run, inputs: Inputs | None = None, groups: Mapping[str, np.ndarray] | None = None) -> str:
     """Why the splits may differ by design: temporal or grouped; Missing where nothing says so."""
     for key, value in (*run.params.items(), *run.tags.items()):
         if key.startswith("mlflow.") or not SPLIT_KEY.search(key.lower()):
@@ -124,6 +147,10 @@ def split_design(run: Run, inputs: Inputs | None = None) -> str:
         for design, words in DESIGN_WORDS.items():
             if words.search(key.lower()) or words.search(value.lower()):
                 return design
+    if groups is not None and not any(
+        np.isin(held_out, groups["train"]).any() for split, held_out in groups.items() if split != "train"
+    ):
+        return "grouped"
     if inputs is not None and _continues_in_time(inputs):
         return "temporal"
     raise Missing("nothing says that the split is by time or by group", 'mlflow.log_param("split", "temporal")')

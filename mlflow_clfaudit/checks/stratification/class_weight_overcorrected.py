@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import special, stats
+
+from mlflow_clfaudit import measures
+from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.weighting import ClassWeighting
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+
+@check(severity=Severity.WARN)
+def class_weight_overcorrected(
+    served: Served,
+    class_weighting: ClassWeighting,
+    *,
+    shift: float = 0.7,
+    agreement: float = 0.5,
+    significance: float = 0.01,
+) -> Iterator[Finding]:
+    """The class weights moved the probabilities so far that the decisions are worse than the largest class.
+
+    ## Why it matters
+    Weights of w to 1 multiply the odds that the net reports by w. Unless errors really cost so, the probabilities are
+    wrong by that factor, and at .5 the rare class is answered far too often.
+
+    ## How it is detected
+    The mean output is off the share of class 1 by at least .7 in log-odds, in the direction and by the size of
+    ln(w1/w0), and dividing the weights out of the odds lowers the log loss on held-out rows. It is a warning where the
+    accuracy is significantly below the share of the largest class, else information.
+
+    ## Proof
+    The log loss with the weights divided out, on the same held-out rows.
+
+    ## Fix
+    Keep natural weights and move the threshold, or divide the odds by w1/w0.
+
+    ## When it is legitimate
+    Costs that are stated: the weights are the costs.
+    """
+    if served.width != 1 or served.classes != 2 or served.probabilities is None or len(class_weighting.effective) != 2:
+        raise Missing("class weights are judged for one sigmoid unit and two classes")
+    share, mean = float(np.mean(served.truth)), float(np.mean(served.probabilities[:, 1]))
+    prior = float(np.log(class_weighting.effective[1] / class_weighting.effective[0]))
+    if not 0 < share < 1 or not 0 < mean < 1 or not np.isfinite(prior):
+        return
+    moved = float(special.logit(mean) - special.logit(share))
+    if abs(moved) < shift or moved * prior <= 0 or abs(moved) < agreement * abs(prior):
+        return
+    odds = special.logit(np.clip(served.probabilities[:, 1], measures.TINY, 1 - measures.TINY))
+    corrected = special.expit(odds - prior)
+    losses = [_losses(served.truth, values) for values in (served.probabilities[:, 1], corrected)]
+    p_value = float(stats.ttest_rel(losses[1], losses[0], alternative="less").pvalue)
+    if not p_value < significance:
+        return
+    largest = max(share, 1 - share)
+    right = int(np.sum(served.decision == served.truth))
+    below = float(stats.binomtest(right, served.rows, largest, alternative="less").pvalue) < significance
+    yield Finding(
+        f"With class weights of {class_weighting.effective[0]:g} and {class_weighting.effective[1]:g} the mean output "
+        f"is {mean:.3f} where class 1 has a share of {share:.3f}; accuracy is {served.accuracy:.3f}, "
+        + ("below" if served.accuracy < largest else "above")
+        + f" the {largest:.3f} of the largest class.",
+        fix="drop class_weight and move the threshold: np.where(p > t, 1, 0)",
+        severity=Severity.WARN if below else Severity.INFO,
+        evidence={
+            "mean_output": mean,
+            "share": share,
+            "log_odds_moved": moved,
+            "log_weight_ratio": prior,
+            "log_loss": [float(losses[0].mean()), float(losses[1].mean())],
+            "accuracy": served.accuracy,
+        },
+        proof=Proof(
+            Grade.B if served.held_out else Grade.C,
+            f"log loss {losses[0].mean():.3f}, with the weights divided out of the odds {losses[1].mean():.3f}",
+            n=served.rows,
+            p_value=p_value,
+        ),
+    )
+
+
+def _losses(truth: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """The log loss of every row, (N,)."""
+    probability = np.clip(np.where(truth == 1, positive, 1 - positive), measures.TINY, 1.0)
+    return np.asarray(-np.log(probability))

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from mlflow_clfaudit import measures
+from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.history import FitArguments
+from mlflow_clfaudit.evidence.splits import SplitCodes
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+
+@check(severity=Severity.WARN)
+def ordered_batches(
+    fit: FitArguments, split_codes: SplitCodes, *, order: float = -5.0, single_class: float = 0.5
+) -> Iterator[Finding]:
+    """The rows are sorted by class and `shuffle=False`, so most batches hold one class.
+
+    ## Why it matters
+    Each batch pulls the net towards its own class, and the last batches of an epoch win. Batch normalisation sees the
+    statistics of one class at a time.
+
+    ## How it is detected
+    `shuffle=False` among the fit() params, a runs test far below random order (z < -5), and at least half of the
+    batches with a single class.
+
+    ## Proof
+    The batches, cut as fit() cuts them.
+
+    ## Fix
+    `fit(..., shuffle=True)`, which is Keras's default.
+
+    ## When it is legitimate
+    Stateful recurrent nets and curricula. A net that is good all the same makes it information only.
+    """
+    if fit.shuffle is None:
+        raise Missing("whether fit() shuffled is not among the params", "mlflow.keras.autolog() before fit")
+    if fit.shuffle or "train" not in split_codes.codes:
+        return
+    codes, size = split_codes.codes["train"], fit.batch_size or 32
+    z = measures.runs_test(codes)
+    batches = [codes[start : start + size] for start in range(0, len(codes), size)]
+    share = float(np.mean([len(np.unique(batch)) == 1 for batch in batches]))
+    if z >= order or share < single_class or len(batches) < 2 or size < 2:
+        return
+    yield Finding(
+        f"shuffle=False over rows that are ordered by class (runs test z = {z:.0f}): {share:.0%} of the {len(batches)} "
+        "batches hold one class.",
+        fix="fit(..., shuffle=True)",
+        evidence={"runs_z": z, "single_class_batches": share, "batches": len(batches)},
+    )
+
+
+@ordered_batches.proof
+def batches_as_fit_cuts_them(finding: Finding, served: Served | None = None, *, good: float = 0.9) -> Finding:
+    harmless = served is not None and served.balanced_accuracy >= good
+    return replace(
+        finding,
+        severity=Severity.INFO if harmless else finding.severity,
+        proof=Proof(Grade.C, f"{finding.evidence['batches']} batches in the order of the rows"),
+    )

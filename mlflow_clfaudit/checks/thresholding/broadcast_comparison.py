@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mlflow_clfaudit.evidence.scores import Reading
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+
+@check(severity=Severity.ERROR)
+def broadcast_comparison(readings: tuple[Reading, ...], *, apart: float = 0.02) -> Iterator[Finding]:
+    """The logged accuracy compares every prediction with every label, because their shapes differ.
+
+    ## Why it matters
+    `(pred == y).mean()` with shapes (N, 1) and (N,) is the mean of an N×N table. It depends on the class shares only,
+    not on which row is right.
+
+    ## How it is detected
+    The logged number is Σ (share of class k among the labels) × (share of class k among the decisions), to half a row,
+    and not the accuracy of the same decisions.
+
+    ## Proof
+    The identity.
+
+    ## Fix
+    `(pred.ravel() == y.ravel()).mean()`, or `accuracy_score(y, pred)`.
+
+    ## When it is legitimate
+    Never.
+    """
+    for reading in readings:
+        if reading.match != "broadcast" or abs(reading.proper - reading.score.value) < apart:
+            continue
+        yield Finding(
+            f"The logged {reading.score.name} of {reading.score.value:.4f} is what comparing every prediction with "
+            f"every label gives; row by row, the same decisions score {reading.proper:.4f} on the {reading.rows} "
+            f"{reading.split} rows.",
+            fix="(pred.ravel() == y.ravel()).mean()",
+            evidence={"metric": reading.score.name, "logged": reading.score.value, "proper": reading.proper},
+            proof=Proof(
+                Grade.A,
+                "the logged number is the product of the class shares",
+                metric="accuracy",
+                before=reading.score.value,
+                after=reading.proper,
+                n=reading.rows,
+            ),
+        )

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.history import History
+from mlflow_clfaudit.evidence.labels import Labels
+from mlflow_clfaudit.evidence.resolved import misresolved, values
+from mlflow_clfaudit.evidence.spec import Head
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+
+@check(severity=Severity.WARN, explains=("loss-accuracy-divergence",))
+def metric_misresolved(head: Head, labels: Labels | None = None) -> Iterator[Finding]:
+    """A compiled metric computes something else than its name says, because of the shape of outputs and labels.
+
+    ## Why it matters
+    The number in the table is not the quality that its column is called after, and it may be a constant.
+
+    ## How it is detected
+    A table of metric, head and label form: `F1Score()` and `CategoricalAccuracy()` on one column, `Precision()`,
+    `Recall()` and `AUC()` on two columns with one-hot labels, `BinaryAccuracy()` on one-hot labels of a softmax, top-k
+    with k of all classes, "accuracy" on rows with several labels.
+
+    ## Proof
+    The metric as it is computed and as it is meant, on the same outputs; the first is what the run logged.
+
+    ## Fix
+    By row of the table: `threshold=0.5`, `class_id=1`, `metrics=["accuracy"]`, a smaller k.
+
+    ## When it is legitimate
+    Averages over the columns that are wanted. Where both values agree it is information only.
+
+    ## Measured
+    Keras 3.15: `F1Score()` on one column is 2π/(1+π) for a share π of class 1 whatever the net says.
+    """
+    form = None
+    if labels is not None:
+        given = labels.train or labels.validation or labels.test
+        form = given.form if given is not None else None
+    for item in misresolved(head, form):
+        yield Finding(
+            f"The compiled metric {item.metric} on {head.units} output column{'s' if head.units != 1 else ''} is "
+            f"{item.computes}.",
+            fix=item.use,
+            evidence={"metric": item.metric, "units": head.units, "labels": form},
+        )
+
+
+@metric_misresolved.proof
+def as_computed_and_as_meant(
+    finding: Finding,
+    served: Served,
+    history: History | None = None,
+    *,
+    apart: float = 0.02,
+    serious: float = 0.1,
+    tolerance: float = 0.005,
+) -> Finding:
+    name = finding.evidence["metric"]
+    found = values(name, served)
+    if not found:
+        return finding
+    computed, meant = found["computed"], found["meant"]
+    curve = history.validation.get(name) if history is not None and served.split == "validation" else None
+    logged = float(curve[-1]) if curve is not None and len(curve) else None
+    if abs(computed - meant) < apart:
+        severity = Severity.INFO
+    else:
+        severity = Severity.ERROR if abs(computed - meant) >= serious else Severity.WARN
+    same = logged is not None and abs(logged - computed) <= tolerance
+    if logged is not None and not same and abs(logged - meant) <= tolerance:
+        severity = Severity.INFO
+    return replace(
+        finding,
+        message=f"{finding.message} It is {computed:.4f} on {served.where}, where the metric of that name is "
+        f"{meant:.4f}.",
+        severity=severity,
+        evidence={**finding.evidence, "computed": computed, "meant": meant, "logged": logged},
+        proof=Proof(
+            Grade.A,
+            "the logged value, recomputed" if same else "both computed on the same outputs",
+            metric=name,
+            before=computed,
+            after=meant,
+            n=served.rows,
+        ),
+    )

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from mlflow_clfaudit import measures
+from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.scores import Reading
+from mlflow_clfaudit.evidence.spec import Head, Metric
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+CUT_AT_A_HALF = ("accuracy", "acc", "binary_accuracy", "precision", "recall")
+SCALES = {0.0: "logits or margins, where class 1 begins at 0", 0.5: "probabilities, where class 1 begins at .5"}
+
+
+@check(severity=Severity.WARN)
+def threshold_on_wrong_scale(head: Head, readings: tuple[Reading, ...] | None = None) -> Iterator[Finding]:
+    """Outputs are cut at a threshold of another scale: .5 on logits, or 0 on probabilities.
+
+    ## Why it matters
+    A logit of .3 is a probability of .57. Cut at .5 it counts as class 0, so accuracy, precision and recall are those
+    of another model than the one that is served. AUC without `from_logits` clips the logits into [0, 1].
+
+    ## How it is detected
+    A head without a link under a loss that expects logits or margins, with metrics that cut at .5; or the other way
+    round. Or a logged accuracy that is that of the other threshold, to one row.
+
+    ## Proof
+    The accuracy at both thresholds. A difference below .02, or one that may be chance, makes it information only.
+
+    ## Fix
+    `keras.metrics.BinaryAccuracy(threshold=0.0)`, `keras.metrics.AUC(from_logits=True)`.
+
+    ## When it is legitimate
+    A threshold that was tuned on that scale.
+    """
+    if head.units != 1:
+        return
+    for reading in readings or ():
+        if reading.match in ("threshold 0", "threshold 0.5", "logits at 0.5"):
+            yield Finding(
+                f"The logged {reading.score.name} of {reading.score.value:.4f} is that of {reading.match}; the outputs "
+                f"are {SCALES[head.threshold]}, and score {reading.proper:.4f} there on the {reading.rows} "
+                f"{reading.split} rows.",
+                fix=f"y_pred = (p[:, 0] > {head.threshold:g}).astype(int)",
+                evidence={"metric": reading.score.name, "logged": reading.score.value, "proper": reading.proper},
+                proof=Proof(
+                    Grade.A,
+                    f"the logged number is that of {reading.match}",
+                    metric="accuracy",
+                    before=reading.score.value,
+                    after=reading.proper,
+                    n=reading.rows,
+                ),
+            )
+            return
+    wrong = [metric.name for metric in head.metrics if _cuts_elsewhere(metric, head)]
+    if head.loss is None or not head.loss.known or not wrong:
+        return
+    use = "BinaryAccuracy(threshold=0.0)" if head.threshold == 0.0 else "BinaryAccuracy()"
+    yield Finding(
+        f"The compiled {', '.join(wrong)} cut the outputs at {0.5 - head.threshold:g}, and they are "
+        f"{SCALES[head.threshold]}.",
+        fix=f"metrics=[keras.metrics.{use}]",
+        evidence={"metrics": wrong, "threshold": head.threshold},
+    )
+
+
+def _cuts_elsewhere(metric: Metric, head: Head) -> bool:
+    """Whether a compiled metric decides at a threshold of the scale that the head does not have."""
+    if metric.name == "auc":
+        knows = bool(metric.options.get("from_logits"))
+        return head.threshold == 0.0 and not knows and not head.gives_probabilities
+    if metric.name not in CUT_AT_A_HALF or (not metric.by_string and not metric.options):
+        return False
+    given = metric.options.get("threshold", metric.options.get("thresholds"))
+    if isinstance(given, list):
+        given = given[0] if len(given) == 1 else None
+    cut = 0.5 if given is None else given
+    return cut == 0.5 - head.threshold
+
+
+@threshold_on_wrong_scale.proof
+def at_both_thresholds(finding: Finding, served: Served, *, apart: float = 0.02, significance: float = 0.01) -> Finding:
+    other = 0.5 - served.head.threshold
+    decision = served.decide(served.outputs, other)
+    before, after = float(np.mean(decision == served.truth)), served.accuracy
+    p_value = measures.mcnemar(decision == served.truth, served.decision == served.truth)
+    matters = after - before >= apart and p_value < significance
+    return replace(
+        finding,
+        message=f"{finding.message} On {served.where}, accuracy is {before:.4f} at {other:g} and {after:.4f} at "
+        f"{served.head.threshold:g}.",
+        severity=Severity.WARN if matters else Severity.INFO,
+        evidence={**finding.evidence, "accuracy_at_metric": before, "accuracy": after},
+        proof=Proof(
+            Grade.A,
+            "the accuracy of the same outputs at both thresholds",
+            metric="accuracy",
+            before=before,
+            after=after,
+            n=served.rows,
+            p_value=p_value if matters else None,
+        ),
+    )

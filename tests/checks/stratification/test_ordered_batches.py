@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from mlflow_clfaudit.checks.stratification.ordered_batches import ordered_batches
+from mlflow_clfaudit.types import Severity, Status
+from tests.kit import findings, make_fit, make_labels, make_served, outcome
+
+SORTED = np.repeat([0, 1, 2], 200)
+
+
+def test_fires_on_sorted_rows_that_are_not_shuffled() -> None:
+    (finding,) = findings(ordered_batches, fit=make_fit(shuffle=False), labels=make_labels(SORTED))
+    assert finding.level is Severity.WARN
+    assert finding.evidence["single_class_batches"] > 0.8
+
+
+def test_a_good_net_makes_it_information() -> None:
+    served = make_served(np.eye(3)[np.arange(90) % 3], np.arange(90) % 3)
+    (finding,) = findings(ordered_batches, fit=make_fit(shuffle=False), labels=make_labels(SORTED), served=served)
+    assert finding.level is Severity.INFO
+
+
+@pytest.mark.parametrize(
+    ("shuffle", "codes"),
+    [(True, SORTED), (False, np.random.default_rng(0).permutation(SORTED)), (False, np.tile([0, 1], 300))],
+    ids=["shuffled by fit", "random order", "alternating"],
+)
+def test_quiet(shuffle: bool, codes: np.ndarray) -> None:
+    assert findings(ordered_batches, fit=make_fit(shuffle=shuffle), labels=make_labels(codes)) == ()
+
+
+def test_skipped_where_it_is_not_known_whether_fit_shuffled() -> None:
+    assert outcome(ordered_batches, fit=make_fit(), labels=make_labels(SORTED)).status is Status.SKIPPED
