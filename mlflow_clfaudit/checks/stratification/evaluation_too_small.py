@@ -36,7 +36,8 @@ def evaluation_too_small(
         raise Missing("the run has no held-out labels")
     counts = split_codes.counts(split)
     rows, curve = int(counts.sum()), history.validation_accuracy if history is not None else None
-    accuracy = float(curve[-1]) if split == "validation" and curve is not None and 0 <= curve[-1] <= 1 else 0.9
+    known = split == "validation" and curve is not None and len(curve) > 0 and 0 <= curve[-1] <= 1
+    accuracy = float(curve[-1]) if known and curve is not None else 0.9
     low, high = measures.share_interval(round(accuracy * rows), rows)
     few = int(np.sum((counts > 0) & (counts < minimum_rows)))
     if (high - low) / 2 <= half_width and not few:

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from mlflow_clfaudit.checks.stratification.class_weight_overcorrected import class_weight_overcorrected
+from mlflow_clfaudit.types import Grade, Severity
+from tests.checks.stratification.test_class_weight_without_effect import TRUTH, given
+from tests.kit import findings, make_served
+
+
+def overcorrected(gap: float) -> object:
+    """A calibrated net whose odds were multiplied by 9, on classes this far apart."""
+    random = np.random.default_rng(0)
+    logits = gap * (gap * (TRUTH - 0.5) + random.normal(0, 1, 400)) - np.log(9)
+    return make_served(expit(logits + np.log(9)), TRUTH)
+
+
+def test_a_warning_below_the_majority_rate() -> None:
+    weak = given({0: 1.0, 1: 9.0}, served=overcorrected(1.0))
+    (finding,) = findings(class_weight_overcorrected, **weak)
+    assert finding.level is Severity.WARN
+    assert "below the 0.900 of the largest class" in finding.message
+    assert finding.proof is not None
+    assert finding.proof.grade is Grade.B
+
+
+def test_information_where_decisions_are_good() -> None:
+    strong = given({0: 1.0, 1: 9.0}, served=overcorrected(2.6))
+    found = findings(class_weight_overcorrected, **strong)
+    assert all(finding.level is Severity.INFO for finding in found)
+
+
+@pytest.mark.parametrize("weights", [{0: 1.0, 1: 1.0}, {0: 9.0, 1: 1.0}], ids=["equal", "the other way"])
+def test_quiet_where_weights_do_not_explain_it(weights: object) -> None:
+    assert findings(class_weight_overcorrected, **given(weights, served=overcorrected(1.0))) == ()

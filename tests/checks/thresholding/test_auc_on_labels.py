@@ -1,0 +1,32 @@
+from sklearn.metrics import roc_auc_score
+
+from mlflow_clfaudit.checks.thresholding.auc_on_labels import auc_on_labels
+from mlflow_clfaudit.evidence.scores import LoggedScore, Reading, read_score
+from mlflow_clfaudit.types import Severity, Status
+from tests.checks.thresholding.test_readings import read
+from tests.evidence.test_scores import DECISION, PROBABILITIES, SIGMOID, TRUTH
+from tests.kit import findings, outcome
+
+
+def test_fires_on_the_auc_of_decisions() -> None:
+    (finding,) = findings(auc_on_labels, **read("auc", roc_auc_score(TRUTH, DECISION), SIGMOID))
+    assert finding.level is Severity.ERROR
+    assert finding.proof is not None
+    assert finding.proof.after == roc_auc_score(TRUTH, PROBABILITIES)
+
+
+def test_quiet_on_the_auc_of_scores() -> None:
+    assert findings(auc_on_labels, **read("auc", roc_auc_score(TRUTH, PROBABILITIES), SIGMOID)) == ()
+    assert findings(auc_on_labels, **read("auc", 0.7, SIGMOID)) == ()
+
+
+def test_a_curve_of_the_auc_metric_is_not_held_against_hard_labels() -> None:
+    value = roc_auc_score(TRUTH, DECISION)
+    score = LoggedScore("val_auc", "auc", "validation", value, (0.6, value))
+    found = read_score(score, SIGMOID, TRUTH)
+    assert isinstance(found, Reading)
+    assert findings(auc_on_labels, readings=(found,)) == ()
+
+
+def test_skipped_without_a_score() -> None:
+    assert outcome(auc_on_labels).status is Status.SKIPPED
