@@ -223,6 +223,7 @@ class Mutation:
     change: Change
     truth: tuple[str, ...]
     allowed: tuple[str, ...] = ()
+    measured: bool = False
 
 
 def setting(**fields: Any) -> Change:
@@ -1042,12 +1043,12 @@ def raw_table(name: str, seed: int) -> Split:
     return (wine if name == "wine" else breast_cancer)(seed, scale=False)
 
 
+HARM_IS_MEASURED = (*MODEL_FAULTS, *TRAINING_FAULTS)
 MUTATIONS = (
-    *MODEL_FAULTS,
+    *(replace(mutation, measured=True) for mutation in HARM_IS_MEASURED),
     *LABEL_FAULTS,
     *SPLIT_FAULTS,
     *DECISION_FAULTS,
-    *TRAINING_FAULTS,
     *DOUBLE_FAULTS,
 )
 
@@ -1078,6 +1079,7 @@ def mutant(mutation: Mutation, recipe: Recipe) -> Program:
         mutation.truth,
         mutation.allowed,
         parent=f"base-{recipe.name}",
+        measured=mutation.measured,
     )
 
 

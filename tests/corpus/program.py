@@ -135,7 +135,8 @@ class Program:
 
     `truth` names the checks that must be reported, the root cause first; `allowed` those that may be.
     A healthy program has no truth. A harmless one has a fault that changes neither its held-out quality nor
-    its numbers: it expects info at most. `parent` is the healthy program that a mutant was made from.
+    its numbers: it expects info at most. `parent` is the healthy program that a mutant was made from; where
+    `measured`, whether a mutant does harm is found by comparing the two, else it does by construction.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Program:
     healthy: bool = False
     harmless: bool = False
     parent: str | None = None
+    measured: bool = False
     why: str = ""
 
     def __post_init__(self) -> None:
@@ -187,6 +189,8 @@ def digest(*things: Any) -> str:
     def feed(thing: Any) -> None:
         if isinstance(thing, KerasAtFirstUse):
             return
+        if isinstance(thing, Program):
+            thing = thing.build
         thing = getattr(thing, "__wrapped__", thing)
         if isinstance(thing, (list, tuple)):
             for item in thing:
