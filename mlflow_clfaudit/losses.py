@@ -47,7 +47,8 @@ def without_gradient(loss: Loss, outputs: np.ndarray, truth: np.ndarray) -> tupl
 
 def binary_crossentropy(targets: np.ndarray, outputs: np.ndarray) -> float:
     """Mean binary cross-entropy of probabilities, clipped as Keras clips them; targets need not lie in [0, 1]."""
-    given = np.clip(outputs.astype(np.float64), EPSILON, 1.0 - EPSILON)
+    # In float32, as Keras clips: 1 - 1e-7 is then 1 - 1.19e-7.
+    given = np.clip(outputs.astype(np.float32), np.float32(EPSILON), np.float32(1.0 - EPSILON)).astype(np.float64)
     return float(np.mean(-(targets * np.log(given) + (1.0 - targets) * np.log1p(-given))))
 
 
@@ -55,6 +56,31 @@ def binary_crossentropy_of_logits(targets: np.ndarray, logits: np.ndarray) -> fl
     """Mean binary cross-entropy of logits; targets need not lie in [0, 1]."""
     wide = logits.astype(np.float64)
     return float(np.mean(np.logaddexp(0.0, wide) - targets * wide))
+
+
+def unlike(loss: Loss, targets: np.ndarray, outputs: np.ndarray) -> float | None:
+    """The mean loss of targets and outputs as NumPy broadcasts them, for losses that broadcast; None for others."""
+    truth, given = targets.astype(np.float64), outputs.astype(np.float64)
+    error = given - truth
+    match loss.name if loss.known else "":
+        case "mean_squared_error":
+            return float(np.mean(error**2))
+        case "mean_absolute_error":
+            return float(np.mean(np.abs(error)))
+        case "huber":
+            delta = float(loss.options.get("delta", 1.0))
+            small = np.minimum(np.abs(error), delta)
+            return float(np.mean(0.5 * small**2 + delta * (np.abs(error) - small)))
+        case "log_cosh":
+            return float(np.mean(np.logaddexp(error, -error) - np.log(2.0)))
+        case "hinge" | "squared_hinge":
+            # Keras itself takes labels 0 and 1 for -1 and 1, batch by batch.
+            signed = 2.0 * truth - 1.0 if np.all((truth == 0) | (truth == 1)) else truth
+            margin = np.maximum(1.0 - signed * given, 0.0)
+            return float(np.mean(margin if loss.name == "hinge" else margin**2))
+        case "poisson":
+            return float(np.mean(given - truth * np.log(given + EPSILON)))
+    return None
 
 
 def entropy(shares: np.ndarray) -> float:

@@ -32,12 +32,13 @@ class LabelSet:
 
     `form` is one of integer, boolean, string, continuous (one value a row), one-hot, multi-hot, soft (rows that sum
     to 1) or matrix (anything else with several columns). `scale` are the classes in the order of the output units,
-    where they are known from other splits or from an encoder.
+    where they are known from other splits or from an encoder. `column` says that they were stored as (N, 1).
     """
 
     values: np.ndarray
     source: str = "given"
     scale: np.ndarray | None = None
+    column: bool = False
 
     @property
     def rows(self) -> int:
@@ -295,7 +296,8 @@ def _split_of(key: str) -> str | None:
 def label_set(values: np.ndarray, source: str) -> LabelSet:
     """Labels from an array as it was stored; Missing for what is no array of labels."""
     array = np.asarray(values) if not isinstance(values, np.memmap) else values
-    if array.ndim == 2 and array.shape[1] == 1:
+    column = array.ndim == 2 and array.shape[1] == 1
+    if column:
         array = array[:, 0]
     if array.dtype.kind in "OS":
         array = array.astype(str)
@@ -303,7 +305,7 @@ def label_set(values: np.ndarray, source: str) -> LabelSet:
         raise Missing(f"{source}: labels of dtype {array.dtype} and shape {array.shape} are not judged")
     if len(array) == 0:
         raise Missing(f"{source} holds no rows", "log the labels again")
-    return LabelSet(array, source)
+    return LabelSet(array, source, column=column)
 
 
 def _chunks(values: np.ndarray) -> Iterator[np.ndarray]:

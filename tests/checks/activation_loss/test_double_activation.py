@@ -1,0 +1,74 @@
+import math
+
+import pytest
+
+from mlflow_clfaudit.checks.activation_loss.double_activation import double_activation
+from mlflow_clfaudit.evidence.spec import Head
+from mlflow_clfaudit.types import Finding, Grade, Severity
+from tests.kit import findings, make_head, make_history, make_labels, proof_of
+
+LOGITS = {"from_logits": True}
+FLOOR = math.log(1 + 9 / math.e)
+
+
+def ten(**fields: object) -> Head:
+    return make_head(10, "softmax", "sparse_categorical_crossentropy", loss_options=LOGITS, **fields)
+
+
+def only(**given: object) -> Finding:
+    (finding,) = findings(double_activation, **given)
+    return finding
+
+
+def test_info_on_tensorflow_where_the_logits_are_taken() -> None:
+    finding = only(head=ten(backend="tensorflow"))
+    assert (finding.level, finding.variant) == (Severity.INFO, "from-logits")
+
+
+def test_a_loss_below_the_floor_proves_that_no_harm_was_done() -> None:
+    finding = only(head=ten(after=("reshape",)), history=make_history(loss=[1.2, 0.17]))
+    assert finding.level is Severity.INFO
+    assert proof_of(finding).grade is Grade.A
+
+
+@pytest.mark.parametrize("fields", [{"backend": "jax"}, {"after": ("reshape",)}, {"dtype": "bfloat16"}])
+def test_a_loss_that_rests_on_the_floor_is_an_error(fields: dict[str, object]) -> None:
+    finding = only(head=ten(**fields), history=make_history(loss=[1.8, 1.47], val_loss=[1.9, 1.49]))
+    assert finding.level is Severity.ERROR
+    assert finding.evidence["floor"] == pytest.approx(1.4612, abs=1e-4)
+    assert "cannot fall below 1.46" in finding.message
+
+
+def test_a_loss_above_the_floor_says_neither() -> None:
+    assert only(head=ten(backend="jax"), history=make_history(loss=[2.3, 2.0])).level is Severity.WARN
+
+
+def test_two_classes_on_one_unit() -> None:
+    head = make_head(1, "sigmoid", "binary_crossentropy", loss_options=LOGITS, backend="torch")
+    labels = make_labels(train=[0] * 60 + [1] * 40)
+    finding = only(head=head, labels=labels, history=make_history(loss=[0.7, 0.545]))
+    assert finding.evidence["floor"] == pytest.approx(0.4 * 0.3133 + 0.6 * 0.6931, abs=1e-4)
+    assert finding.level is Severity.ERROR
+
+
+def test_a_softmax_behind_a_softmax() -> None:
+    head = make_head(10, "softmax", "categorical_crossentropy")
+    head = Head(**{**vars(head), "activations": ("softmax", "softmax")})
+    finding = only(head=head, history=make_history(loss=[1.9, FLOOR * 1.01]))
+    assert (finding.level, finding.variant) == (Severity.ERROR, "stacked")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        make_head(10, "softmax", "sparse_categorical_crossentropy"),
+        make_head(10, "linear", "sparse_categorical_crossentropy", loss_options=LOGITS),
+        make_head(10, "softmax", "mean_squared_error"),
+        make_head(10, "softmax", None),
+        make_head(10, "softmax", "sparse_categorical_crossentropy", loss_options=LOGITS, opaque=("lambda",)),
+        Head(units=3, activations=("relu", "softmax"), loss=make_head(loss="categorical_crossentropy").loss),
+    ],
+    ids=["softmax", "logits", "mse", "no loss", "lambda", "relu before"],
+)
+def test_quiet_where_it_is_legitimate(head: Head) -> None:
+    assert findings(double_activation, head=head, history=make_history(loss=[1.9, FLOOR])) == ()
