@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlflow_clfaudit.audit import audit_run, audit_runs
+    from mlflow_clfaudit.hook import autolog
     from mlflow_clfaudit.errors import AuditError
     from mlflow_clfaudit.registry import check
     from mlflow_clfaudit.supply import log_labels
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "audit_run": "audit",
     "audit_runs": "audit",
+    "autolog": "hook",
     "AuditError": "errors",
     "check": "registry",
     "log_labels": "supply",
@@ -41,6 +43,7 @@ __all__ = [
     "Verdict",
     "audit_run",
     "audit_runs",
+    "autolog",
     "check",
     "log_labels",
 ]

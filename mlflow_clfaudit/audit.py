@@ -11,11 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mlflow_clfaudit.errors import AuditError, UsageError
+from mlflow_clfaudit.errors import AuditError, LeftAlone, UsageError
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.counterfactuals import Budget
 from mlflow_clfaudit.evidence.files import Overrides
-from mlflow_clfaudit.evidence.run import Run, read_run
+from mlflow_clfaudit.evidence.run import Run, read_run, without_autologging
 from mlflow_clfaudit.examine import examine_outputs, examine_repaired
 from mlflow_clfaudit.rank import Ranked, rank
 from mlflow_clfaudit.registry import Check, all_checks, select
@@ -38,6 +38,8 @@ def audit_run(
     select_checks: Iterable[str] = (),
     ignore: Mapping[str, str] | None = None,
     budget: float = 20.0,
+    time_limit: float | None = None,
+    unless: Callable[[Run], str | None] | None = None,
     dry_run: bool = False,
 ) -> Report:
     """Audit one finished MLflow run and, unless `dry_run`, write the report and the verdict to it.
@@ -53,6 +55,8 @@ def audit_run(
         select_checks: names of checks or areas; all when empty.
         ignore: check names with the reason why they do not count.
         budget: seconds for all counterfactual trainings together.
+        time_limit: seconds after which no model is run any more; the checks that would need it are skipped.
+        unless: asked once the run has been read; a reason ends the audit with LeftAlone, and nothing is written.
         dry_run: write nothing to MLflow.
 
     Raises:
@@ -66,6 +70,9 @@ def audit_run(
     run = read_run(run_id, tracking_uri, model_uri)
     read = time.perf_counter() - started
     _must_exist(run, overrides)
+    reason = unless(run) if unless is not None else None
+    if reason:
+        raise LeftAlone(f"run {run_id} is left alone: {reason}")
     try:
         report = audit(
             run,
@@ -75,6 +82,7 @@ def audit_run(
             checks=checks,
             ignore=ignore,
             budget=budget,
+            deadline=None if time_limit is None else time.monotonic() + time_limit - read,
             seconds={"read": read},
         )
     except AuditError as error:
@@ -105,9 +113,13 @@ def audit(
     checks: Iterable[Check] | None = None,
     ignore: Mapping[str, str] | None = None,
     budget: float = 20.0,
+    deadline: float | None = None,
     seconds: Mapping[str, float] | None = None,
 ) -> Report:
-    """Judge a run that has been read. Touches MLflow only to fetch the run's own files."""
+    """Judge a run that has been read. Touches MLflow only to fetch the run's own files.
+
+    After `deadline`, on the clock of time.monotonic(), no model is run any more.
+    """
     chosen = list(all_checks().values() if checks is None else checks)
     evidence = Evidence(
         {
@@ -118,11 +130,12 @@ def audit(
             "output": 0,
         },
         cap=Tier.parse(tier),
+        deadline=deadline,
     )
     ignored = {**_reviewers_word(run.experiment_tags), **_reviewers_word(run.tags), **(ignore or {})}
     started = time.perf_counter()
     # What Keras and scikit-learn warn about is what the checks are for; on stderr it would only be noise.
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), without_autologging():
         warnings.simplefilter("ignore")
         outcomes, ranked = _ranked(evidence, chosen, examine_outputs(evidence, chosen, ignored))
     examined = time.perf_counter() - started

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,16 @@ class Capture:
     rows: Mapping[str, np.ndarray] = field(default_factory=dict)
     classes: Sequence[Any] | None = None
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of the labels and inputs: a fit() in a loop over the same data gives the same."""
+        found = hashlib.blake2b(digest_size=8)
+        for group in (self.labels, self.inputs, self.rows):
+            for key, values in sorted(group.items()):
+                found.update(str(key).encode())
+                _hash(found, values)
+        return found.hexdigest()
 
 
 def arguments_of(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,12 +146,13 @@ def capture(
     )
 
 
-def write(folder: Path, captured: Capture, *, version: str, fits: int = 1) -> None:
-    """Write the files of a capture and its manifest, which is last, so that a manifest means that they are there."""
+def write(folder: Path, captured: Capture, *, version: str) -> dict[str, Any]:
+    """Write the files of a capture; the manifest that describes them, which is to be stored after them."""
     notes = list(captured.notes)
     splits: dict[str, dict[str, Any]] = {}
     for (split, output), values in captured.labels.items():
-        name = f"labels_{output}_{split}.parquet" if output else f"labels_{split}.parquet"
+        about = re.sub(r"[^A-Za-z0-9.-]", "_", output)
+        name = f"labels_{about}_{split}.parquet" if output else f"labels_{split}.parquet"
         weights = captured.weights.get(split)
         if weights is not None and weights.shape != values.shape[:1]:
             weights = None
@@ -160,32 +172,30 @@ def write(folder: Path, captured: Capture, *, version: str, fits: int = 1) -> No
         splits.setdefault(split, {}).update(inputs=path.name, sampled=split in captured.rows)
     if captured.classes is not None:
         write_classes(folder, captured.classes)
-    digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(folder.iterdir()):
-        with path.open("rb") as file:
-            digest.update(path.name.encode() + hashlib.file_digest(file, "blake2b").digest())
-    manifest = {
+    return {
         "schema": 1,
         "version": version,
         "framework": captured.framework,
         "model": captured.model,
-        "fits": fits,
+        "fits": 1,
         "arguments": captured.arguments,
         "splits": splits,
         "notes": notes,
-        "digest": digest.hexdigest(),
+        "digest": captured.digest,
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
 
 
-def same_data(first: Capture, second: Capture) -> bool:
-    """Whether two captures hold the same labels and inputs, as those of a fit() in a loop do."""
-    return (
-        first.labels.keys() == second.labels.keys()
-        and all(_equal(values, second.labels[key]) for key, values in first.labels.items())
-        and first.inputs.keys() == second.inputs.keys()
-        and all(_equal(values, second.inputs[split]) for split, values in first.inputs.items())
-    )
+def again(manifest: Mapping[str, Any], captured: Capture) -> dict[str, Any]:
+    """The manifest after one more fit() on the same data."""
+    notes = list(dict.fromkeys([*manifest["notes"], *captured.notes]))
+    return {**manifest, "fits": manifest["fits"] + 1, "arguments": captured.arguments, "notes": notes}
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
+    """Write the manifest, which means that the files it names are there."""
+    path = folder / MANIFEST
+    path.write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
+    return path
 
 
 def _is_sklearn_classifier(model: Any) -> bool:
@@ -293,12 +303,19 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str | None) else str(value)[:200]
 
 
-def _equal(first: Any, second: Any) -> bool:
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(_equal(part, second[name]) for name, part in first.items())
-    if isinstance(first, pd.DataFrame):
-        return isinstance(second, pd.DataFrame) and first.equals(second)
-    return first.shape == second.shape and first.dtype == second.dtype and bool(np.array_equal(first, second))
+def _hash(digest: Any, values: Any) -> None:
+    if isinstance(values, dict):
+        for name, part in sorted(values.items()):
+            digest.update(str(name).encode())
+            _hash(digest, part)
+    elif isinstance(values, pd.DataFrame):
+        digest.update(str(list(values.columns)).encode())
+        digest.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
+    elif values.dtype.kind == "O":
+        digest.update(pd.util.hash_array(values.ravel()).tobytes())
+    else:
+        digest.update(f"{values.dtype}{values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).data)
 
 
 def _first_line(error: BaseException) -> str:

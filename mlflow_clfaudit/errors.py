@@ -3,6 +3,7 @@
 AuditError              exit 3: the run could not be audited
 ├── RunNotFound
 ├── RunNotFinished
+├── LeftAlone           the run is none to audit, or need not be audited again; nothing was written
 ├── TrackingUnreachable
 └── NotWritable
 UsageError              exit 2: the command was not understood
@@ -23,6 +24,10 @@ class RunNotFound(AuditError):
 
 
 class RunNotFinished(AuditError):
+    pass
+
+
+class LeftAlone(AuditError):
     pass
 
 

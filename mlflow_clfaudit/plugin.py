@@ -11,10 +11,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +46,9 @@ def install() -> None:
     """Wait for MLflow's command line and, where the environment asks for it, its autologging. Idempotent."""
     when_imported("mlflow.cli", add_command)
     if os.environ.get(AUTO, "").strip().lower() in ("1", "true"):
-        when_imported("mlflow.utils.autologging_utils.events", start_hook)
+        from mlflow_clfaudit import hook
+
+        hook.install()
 
 
 def when_imported(name: str, callback: Callable[[ModuleType], None]) -> None:
@@ -57,7 +57,9 @@ def when_imported(name: str, callback: Callable[[ModuleType], None]) -> None:
     A callback that raises is reported in the log and has no other effect.
     """
     imported = sys.modules.get(name)
-    if imported is not None:
+    if imported is not None and _is_importing(imported):
+        sys.meta_path.insert(0, _Ender(imported, callback))
+    elif imported is not None:
         _call(callback, imported)
     elif not any(isinstance(finder, _Finder) and finder.name == name for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder(name, callback))
@@ -66,12 +68,6 @@ def when_imported(name: str, callback: Callable[[ModuleType], None]) -> None:
 def add_command(command_line: ModuleType) -> None:
     """Add `clfaudit` to the click group of the module `mlflow.cli`."""
     command_line.cli.add_command(_lazy_command(), COMMAND)
-
-
-def start_hook(_: ModuleType) -> None:
-    """Start the automatic audit that MLFLOW_CLFAUDIT_AUTO=1 asks for."""
-    if find_spec("mlflow_clfaudit.autolog") is not None:
-        import_module("mlflow_clfaudit.autolog").install()
 
 
 def _lazy_command() -> click.Command:
@@ -96,6 +92,24 @@ def _call(callback: Callable[[ModuleType], None], module: ModuleType) -> None:
     except Exception as error:  # noqa: BLE001 - importing that module must succeed all the same
         reason = f"{type(error).__name__}: {error}"
         _logger.warning("the clfaudit plugin could not join %s: %s", module.__name__, reason)
+
+
+def _is_importing(module: ModuleType) -> bool:
+    """Whether the module is in the middle of its own import, which is where `import mlflow` loads this plugin."""
+    return bool(getattr(module.__spec__, "_initializing", False))
+
+
+class _Ender(MetaPathFinder):
+    """Finds nothing. Whenever anything is imported it looks whether its module has come to the end of its import."""
+
+    def __init__(self, module: ModuleType, callback: Callable[[ModuleType], None]) -> None:
+        self.module = module
+        self.callback = callback
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:  # noqa: ARG002
+        if not _is_importing(self.module) and self in sys.meta_path:
+            sys.meta_path.remove(self)
+            _call(self.callback, self.module)
 
 
 class _Finder(MetaPathFinder):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mlflow_clfaudit.hook import labels_logged
 from mlflow_clfaudit.storage import SPLITS, as_array, write_classes, write_inputs, write_labels
 
 LOGGED_FOLDER = "clfaudit/logged"
@@ -62,6 +63,7 @@ def log_labels(
         if classes is not None:
             write_classes(folder, classes)
         MlflowClient().log_artifacts(run_id, name, LOGGED_FOLDER)
+    labels_logged(run_id)
 
 
 def _rows(inputs: Any) -> int:

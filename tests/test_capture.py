@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlflow_clfaudit.at_hand import Data
-from mlflow_clfaudit.capture import Capture, arguments_of, capture, same_data, write
+from mlflow_clfaudit.capture import Capture, again, arguments_of, capture, write
 from mlflow_clfaudit.sampling import Limits, chosen_inputs, stratified_rows
 from mlflow_clfaudit.storage import read_inputs, read_labels
 
@@ -153,10 +153,10 @@ def test_tables_keep_their_columns(tmp_path: Path) -> None:
 
 def test_files_and_their_manifest(tmp_path: Path) -> None:
     found = captured(LogisticRegression(), X, Y, limits=Limits(max_bytes=X.nbytes // 2))
-    write(tmp_path, found, version="0.1.0", fits=3)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest = write(tmp_path, found, version="0.1.0")
+    assert json.loads(json.dumps(manifest)) == manifest
     assert manifest["schema"] == 1
-    assert (manifest["framework"], manifest["model"], manifest["fits"]) == ("sklearn", "LogisticRegression", 3)
+    assert (manifest["framework"], manifest["model"], manifest["fits"]) == ("sklearn", "LogisticRegression", 1)
     assert manifest["splits"] == {
         "train": {"rows": 40, "labels": ["labels_train.parquet"], "inputs": "inputs_train.npy", "sampled": True}
     }
@@ -164,21 +164,27 @@ def test_files_and_their_manifest(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_inputs(tmp_path / "inputs_train.npy"), X[rows])
 
 
-def test_the_digest_tells_what_was_captured(tmp_path: Path) -> None:
-    digests = []
-    for number, y in enumerate((Y, Y, Y[::-1])):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        write(folder, captured(LogisticRegression(), X, y), version="1")
-        digests.append(json.loads((folder / "manifest.json").read_text())["digest"])
-    assert digests[0] == digests[1] != digests[2]
+def test_the_digest_tells_what_was_captured() -> None:
+    first = captured(LogisticRegression(), X, Y).digest
+    assert captured(LogisticRegression(C=2.0), X.copy(), Y.copy()).digest == first
+    others = [
+        captured(LogisticRegression(), X, Y[::-1]).digest,
+        captured(LogisticRegression(), X + 1, Y).digest,
+        captured(LogisticRegression(), pd.DataFrame(X), Y).digest,
+        captured(LogisticRegression(), pd.DataFrame(X, columns=list("abc")), Y).digest,
+        captured(LogisticRegression(), X, Y.astype(str).astype(object)).digest,
+    ]
+    assert len({first, *others}) == 6
 
 
-def test_the_same_data_twice_is_recognised() -> None:
-    first = captured(LogisticRegression(), X, Y)
-    assert same_data(first, captured(LogisticRegression(), X.copy(), Y.copy()))
-    assert not same_data(first, captured(LogisticRegression(), X, Y[::-1]))
-    assert not same_data(first, captured(LogisticRegression(), X + 1, Y))
+def test_a_fit_in_a_loop_is_counted(tmp_path: Path) -> None:
+    found = captured(LogisticRegression(class_weight={0: 1.0}), X, Y)
+    other = captured(LogisticRegression(class_weight={0: 2.0}), scipy.sparse.csr_matrix(X), Y)
+    manifest = again(write(tmp_path, found, version="1"), other)
+    assert manifest["fits"] == 2
+    assert manifest["arguments"]["class_weight"] == {"0": 2.0}
+    assert manifest["notes"] == list(other.notes)
+    assert "train" in manifest["splits"]
 
 
 def test_capturing_imports_neither_frameworks_nor_statistics() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -194,6 +195,18 @@ def search_runs(experiment: str, filter_string: str = "", tracking_uri: str | No
         token = page.token
         if not token:
             return
+
+
+@contextlib.contextmanager
+def without_autologging() -> Iterator[None]:
+    """Nothing that an audit fits or predicts is logged as a run of the user's, where autologging is on."""
+    from mlflow.utils import autologging_utils
+
+    if autologging_utils._AUTOLOGGING_GLOBALLY_DISABLED:
+        yield
+        return
+    with autologging_utils.disable_autologging():
+        yield
 
 
 @provides()

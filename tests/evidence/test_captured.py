@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from mlflow_clfaudit.capture import Capture, capture, write
+from mlflow_clfaudit.capture import Capture, capture, write, write_manifest
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.files import Overrides
@@ -31,9 +31,14 @@ def evidence_folder(folder: Path) -> Path:
     return path
 
 
+def store(folder: Path, captured: Capture, fits: int = 1) -> None:
+    path = evidence_folder(folder)
+    write_manifest(path, {**write(path, captured, version="1"), "fits": fits})
+
+
 def keras_fit(folder: Path, *, fits: int = 1, **arguments: Any) -> Evidence:
     """Evidence of a run with a manifest of these arguments, and with params that say something else."""
-    write(evidence_folder(folder), Capture("keras", "Sequential", arguments), version="1", fits=fits)
+    store(folder, Capture("keras", "Sequential", arguments), fits)
     params = {"epochs": "7", "validation_split": "0.5", "optimizer_name": "adam", "optimizer_learning_rate": "0.5"}
     return evidence_of(folder, params=params)
 
@@ -72,7 +77,7 @@ def test_without_the_hook_the_params_speak() -> None:
 def sampled(folder: Path) -> Evidence:
     found = capture(LogisticRegression(), {"X": X, "y": Y}, Limits(max_bytes=800))
     assert found is not None
-    write(evidence_folder(folder), found, version="1")
+    store(folder, found)
     return evidence_of(folder)
 
 
