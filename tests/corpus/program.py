@@ -6,6 +6,7 @@ import hashlib
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -181,6 +182,9 @@ def part(program: Program, seed: int) -> Literal["calibration", "report"]:
     return "report" if seed % 2 or program.family in REPORT_FAMILIES else "calibration"
 
 
+CORPUS = Path(__file__).parent
+
+
 def digest(*things: Any) -> str:
     """A digest of code and values, following functions into everything of this package that they refer to."""
     hasher = hashlib.sha256()
@@ -208,7 +212,7 @@ def digest(*things: Any) -> str:
         if wrapped is not None and hasattr(thing, "keywords"):
             feed((wrapped, thing.args, thing.keywords))
         elif code is not None:
-            if id(thing) in seen or not str(thing.__module__).startswith(__package__ or ""):
+            if id(thing) in seen or not Path(code.co_filename).is_relative_to(CORPUS):
                 hasher.update(f"{thing.__module__}.{thing.__qualname__}".encode())
                 return
             seen.add(id(thing))
