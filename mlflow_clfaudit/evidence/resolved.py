@@ -16,7 +16,7 @@ from mlflow_clfaudit.evidence.spec import Head, Metric
 class Misresolved:
     """A compiled metric that is not what its name says: what it computes in words, and the metric to use."""
 
-    metric: str
+    metric: Metric
     computes: str
     use: str
 
@@ -34,28 +34,28 @@ def misresolved(head: Head, form: str | None) -> Iterator[Misresolved]:
         if metric.name in ("precision", "recall") and units == 2 and form == "one-hot":
             if options.get("class_id") is None:
                 use = f"keras.metrics.{metric.name.capitalize()}(class_id=1)"
-                yield Misresolved(metric.name, "the accuracy, since both columns are counted", use)
+                yield Misresolved(metric, "the accuracy, since both columns are counted", use)
         elif metric.name == "auc" and units == 2 and form == "one-hot" and not options.get("multi_label"):
             use = "keras.metrics.AUC(multi_label=True)"
-            yield Misresolved("auc", "the AUC over the pooled columns", use)
+            yield Misresolved(metric, "the AUC over the pooled columns", use)
         elif metric.name == "binary_accuracy" and form == "one-hot" and head.activation == "softmax":
             floor = f"the share of right entries, which is at least {1 - 1 / units:.2f} for a constant answer"
-            yield Misresolved("binary_accuracy", floor, 'metrics=["accuracy"]')
+            yield Misresolved(metric, floor, 'metrics=["accuracy"]')
         elif metric.name in ("top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy"):
             if int(options.get("k") or 5) >= units:
-                yield Misresolved(metric.name, f"1.0, since k covers all {units} classes", f"k below {units}")
+                yield Misresolved(metric, f"1.0, since k covers all {units} classes", f"k below {units}")
         elif metric.name in ("accuracy", "acc") and metric.by_string and form == "multi-hot":
             use = "keras.metrics.BinaryAccuracy()"
-            yield Misresolved("accuracy", "whether the largest output is the first of the row's labels", use)
+            yield Misresolved(metric, "whether the largest output is the first of the row's labels", use)
 
 
 def _on_one_unit(metric: Metric) -> Iterator[Misresolved]:
     options = metric.options
     if metric.name in ("f1_score", "fbeta_score") and options.get("threshold") is None:
         computes = "the score of answering class 1 for every row, since the largest of one column is always it"
-        yield Misresolved(metric.name, computes, "keras.metrics.F1Score(threshold=0.5)")
+        yield Misresolved(metric, computes, "keras.metrics.F1Score(threshold=0.5)")
     elif metric.name == "categorical_accuracy":
-        yield Misresolved(metric.name, "1.0, since the largest of one column is always it", 'metrics=["accuracy"]')
+        yield Misresolved(metric, "1.0, since the largest of one column is always it", 'metrics=["accuracy"]')
 
 
 def values(name: str, served: Served) -> Mapping[str, float]:

@@ -115,7 +115,7 @@ def logged_predictions(run: Run) -> tuple[LoggedPredictions, ...]:
         words = set(re.split(r"[^a-z]+", pure.stem.lower()))
         if pure.suffix.lower() not in SUFFIXES or path.startswith(IGNORED_FOLDERS) or pure.suffix == ".txt":
             continue
-        if words & PREDICTION_WORDS or pure.stem.lower().endswith("_pred"):
+        if words & {*PREDICTION_WORDS, "submission"} or pure.stem.lower().endswith("_pred"):
             try:
                 found += _predictions_of(path, words, read(run.fetch(path)))
             except Missing:
@@ -185,9 +185,12 @@ def read_score(score: LoggedScore, served: Served, labels: np.ndarray, *, minimu
     # The saved weights may be those of any epoch.
     right = any(abs(value - proper) <= tolerance for value in (score.value, *score.curve))
     matches = tuple(name for name, value in values.items() if abs(value - score.value) <= tolerance)
+    if score.curve:
+        # fit() computed it itself, and makes no mistake but in how it decides.
+        matches = tuple(name for name in matches if name.startswith(("rounded", "threshold")))
     if right or served.rows < minimum_rows:
         matches = ()
-    elif score.kind == "accuracy" and not matches and _is_shuffled(served, score.value, proper):
+    elif score.kind == "accuracy" and not matches and not score.curve and _is_shuffled(served, score.value, proper):
         matches = ("shuffled",)
     return Reading(score, served.split, served.rows, proper, matches, right)
 

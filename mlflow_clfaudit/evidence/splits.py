@@ -19,6 +19,7 @@ from mlflow_clfaudit.evidence.history import FitArguments
 from mlflow_clfaudit.evidence.inputs import Inputs, count
 from mlflow_clfaudit.evidence.labels import LOG_LABELS, Labels, LabelSet
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.evidence.spec import Loss
 
 SPLIT_KEY = re.compile(r"split|fold|cross|(^|_)cv($|_)|validation")
 DESIGN_WORDS = {
@@ -70,9 +71,15 @@ class KerasCut:
 
 
 @provides()
-def split_codes(labels: Labels) -> SplitCodes:
-    """The splits' classes on one scale; Missing where their labels are written in ways that cannot be compared."""
+def split_codes(labels: Labels, loss: Loss | None = None) -> SplitCodes:
+    """The splits' classes on one scale; Missing where their labels are written in ways that cannot be compared.
+
+    Rows whose label the loss ignores are left out.
+    """
     usable = {name: values for name, given in labels.splits.items() if (values := _values(given)) is not None}
+    ignored = loss.options.get("ignore_class") if loss is not None else None
+    if ignored is not None:
+        usable = {name: values[values != ignored] for name, values in usable.items()}
     if not usable:
         forms = ", ".join(f"{name}: {given.form}" for name, given in labels.splits.items())
         raise Missing(f"no labels with one class a row ({forms})", LOG_LABELS)

@@ -174,3 +174,11 @@ def test_a_score_is_read_on_its_own_split_and_on_the_saved_model_only() -> None:
     assert found["val_accuracy"].is_proper
     with pytest.raises(Missing, match="as it was saved"):
         Evidence(given | {"head": make_head(activation="softmax")}).get("readings")
+
+
+def test_curves_of_fit_are_held_against_thresholds_only() -> None:
+    for name, value in VARIANTS.items():
+        score = LoggedScore("val_accuracy", "accuracy", "validation", float(value), (0.4, float(value)))
+        found = read_score(score, SIGMOID, TRUTH)
+        assert found is not None
+        assert (found.matches != ()) == (name == "threshold 0")

@@ -45,7 +45,7 @@ def inverted_positive_class(
     if served.classes != 2 or served.width > 2:
         raise Missing("the model does not give one binary score")
     for reading in readings or ():
-        if reading.match not in TURNED or abs(reading.proper - reading.score.value) < apart:
+        if reading.match not in TURNED or reading.proper - reading.score.value < apart:
             continue
         kind = "AUC" if reading.score.kind == "auc" else reading.score.kind
         yield Finding(

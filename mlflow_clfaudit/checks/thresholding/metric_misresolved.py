@@ -42,10 +42,15 @@ def metric_misresolved(head: Head, labels: Labels | None = None) -> Iterator[Fin
         form = given.form if given is not None else None
     for item in misresolved(head, form):
         yield Finding(
-            f"The compiled metric {item.metric} on {head.units} output column{'s' if head.units != 1 else ''} is "
+            f"The compiled metric {item.metric.name} on {head.units} output column{'s' if head.units != 1 else ''} is "
             f"{item.computes}.",
             fix=item.use,
-            evidence={"metric": item.metric, "units": head.units, "labels": form},
+            evidence={
+                "metric": item.metric.name,
+                "logged_as": str(item.metric.options.get("name", item.metric.name)),
+                "units": head.units,
+                "labels": form,
+            },
         )
 
 
@@ -64,7 +69,11 @@ def as_computed_and_as_meant(
     if not found:
         return finding
     computed, meant = found["computed"], found["meant"]
-    curve = history.validation.get(name) if history is not None and served.split == "validation" else None
+    curve = (
+        history.validation.get(finding.evidence["logged_as"])
+        if history is not None and served.split == "validation"
+        else None
+    )
     logged = float(curve[-1]) if curve is not None and len(curve) else None
     if abs(computed - meant) < apart:
         severity = Severity.INFO

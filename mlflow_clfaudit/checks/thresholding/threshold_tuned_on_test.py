@@ -84,10 +84,11 @@ def _threshold(run: Run) -> tuple[str, float] | None:
 def _shortfall(
     score: Callable[[np.ndarray, np.ndarray], float], served: Served, threshold: float, digits: float
 ) -> float:
-    """How far the score at the threshold is below the best of all thresholds. A row at the threshold is class 1."""
+    """How far the score at the threshold is below the best of all, a row at the threshold being either class."""
     scores = np.asarray(served.scores)
     candidates = np.unique(scores)
     if len(candidates) > 2_000:
         candidates = np.quantile(candidates, np.linspace(0, 1, 2_000))
     best = max(score(served.truth, (scores >= candidate).astype(int)) for candidate in candidates)
-    return best - score(served.truth, (scores >= threshold - digits).astype(int))
+    reached = (score(served.truth, (scores > threshold + sign * digits).astype(int)) for sign in (-1, 1))
+    return best - max(reached)

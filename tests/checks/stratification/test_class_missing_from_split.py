@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.stratification.class_missing_from_split import class_missing_from_split
+from mlflow_clfaudit.evidence.spec import Loss
 from mlflow_clfaudit.types import Grade, Severity, Status
 from tests.checks.stratification.test_class_shift import counts
 from tests.kit import findings, make_labels, outcome
@@ -48,3 +49,10 @@ def test_quiet(labels: object) -> None:
 def test_skipped_where_labels_are_written_differently() -> None:
     labels = make_labels(counts(100, 100), np.array(["cat", "dog"] * 20))
     assert outcome(class_missing_from_split, labels=labels, run=make_run()).status is Status.SKIPPED
+
+
+def test_quiet_on_a_class_that_the_loss_ignores() -> None:
+    labels = make_labels(counts(100, 100, 90) - 1, counts(0, 40, 40) - 1)
+    loss = Loss("sparse_categorical_crossentropy", options={"ignore_class": -1})
+    assert findings(class_missing_from_split, labels=labels, run=make_run(), loss=loss) == ()
+    assert findings(class_missing_from_split, labels=labels, run=make_run()) != ()
