@@ -16,7 +16,7 @@ from types import ModuleType
 
 import pytest
 
-from mlflow_clfaudit import plugin
+from mlflow_clfaudit import hook, plugin
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -232,9 +232,28 @@ def test_automatic_audit_waits_for_autologging_only_when_asked(
 ) -> None:
     monkeypatch.setattr(sys, "meta_path", [finder for finder in sys.meta_path if finder not in waiting()])
     monkeypatch.delitem(sys.modules, "mlflow.cli", raising=False)
-    monkeypatch.delitem(sys.modules, "mlflow.utils.autologging_utils.events", raising=False)
+    installed: list[str] = []
+    monkeypatch.setattr(hook, "install", lambda: installed.append(value))
     monkeypatch.setenv(plugin.AUTO, value)
     plugin.install()
-    awaited = {finder.name for finder in sys.meta_path if isinstance(finder, plugin._Finder)}
-    assert ("mlflow.utils.autologging_utils.events" in awaited) is asked
-    assert "mlflow.cli" in awaited
+    assert installed == ([value] if asked else [])
+    assert "mlflow.cli" in {finder.name for finder in sys.meta_path if isinstance(finder, plugin._Finder)}
+
+
+def test_a_module_in_the_middle_of_its_import_is_waited_for(package: Path) -> None:
+    (package / "late.py").write_text(
+        "from mlflow_clfaudit import plugin\n"
+        "import sys\n"
+        "seen = []\n"
+        "plugin.when_imported(__name__, lambda module: seen.append(module.value))\n"
+        "import waited_for.other\n"
+        "before = list(seen)\n"
+        "value = 7\n"
+    )
+    for name in ("other", "later"):
+        (package / f"{name}.py").touch()
+    late = importlib.import_module("waited_for.late")
+    assert late.before == late.seen == []
+    importlib.import_module("waited_for.later")
+    assert late.seen == [7]
+    assert waiting() == []
