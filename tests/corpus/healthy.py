@@ -306,7 +306,7 @@ def repeated_rows(seed: int) -> Training:
     x = random.integers(0, 2, size=(2000, 6)).astype("float32")
     chance = 1 / (1 + np.exp(-(x @ np.array([2.0, -2.0, 1.5, 1.0, -1.0, 0.5]) - 0.5)))
     y = (random.random(2000) < chance).astype("int64")
-    return fitted(stratified(x, y, seed), sigmoid(*dense(6, 8)), "binary_crossentropy", keras.optimizers.Adam(0.02))
+    return fitted(stratified(x, y, seed), sigmoid(*dense(6, 16)), "binary_crossentropy", keras.optimizers.Adam(0.02))
 
 
 @label_family("ignored-class", why="rows labelled -1 that the loss is told to ignore")

@@ -42,7 +42,7 @@ def fitted(
     split: Split,
     stack: Sequence[Any] | Any,
     loss: Any,
-    optimizer: Any = "adam",
+    optimizer: Any = None,
     *,
     metrics: Sequence[Any] = ("accuracy",),
     epochs: int = 20,
@@ -54,10 +54,11 @@ def fitted(
 ) -> Training:
     """A training on the three parts of `split`: labels encoded for fit, validation given, test kept back.
 
-    `stack` is a list of layers or an uncompiled model, `fit` further arguments of fit, `more` of the Training.
+    `stack` is a list of layers or an uncompiled model, the optimizer Adam at .005 where none is given, `fit` further
+    arguments of fit, `more` of the Training.
     """
     model = keras.Sequential(list(stack)) if isinstance(stack, Sequence) else stack
-    model.compile(loss=loss, optimizer=optimizer, metrics=list(metrics))
+    model.compile(loss=loss, optimizer=optimizer or keras.optimizers.Adam(0.005), metrics=list(metrics))
     coded = encode or (lambda y: y)
     arguments = {
         "epochs": epochs,

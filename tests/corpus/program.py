@@ -186,7 +186,7 @@ CORPUS = Path(__file__).parent
 
 
 def digest(*things: Any) -> str:
-    """A digest of code and values, following functions into everything of this package that they refer to."""
+    """A digest of code and values, following functions into all of this package that they refer to; not of words."""
     hasher = hashlib.sha256()
     seen: set[int] = set()
 
@@ -216,7 +216,7 @@ def digest(*things: Any) -> str:
                 hasher.update(f"{thing.__module__}.{thing.__qualname__}".encode())
                 return
             seen.add(id(thing))
-            feed_code(code, thing.__globals__)
+            feed_code(code, thing.__globals__, documented=thing.__doc__ is not None)
             feed((thing.__defaults__ or (), thing.__kwdefaults__ or {}))
             for cell in thing.__closure__ or ():
                 feed(cell.cell_contents)
@@ -233,9 +233,9 @@ def digest(*things: Any) -> str:
         else:
             hasher.update(f"{type(thing).__module__}.{getattr(thing, '__name__', type(thing).__qualname__)};".encode())
 
-    def feed_code(code: Any, namespace: Mapping[str, Any]) -> None:
+    def feed_code(code: Any, namespace: Mapping[str, Any], *, documented: bool = False) -> None:
         hasher.update(code.co_code)
-        for constant in code.co_consts:
+        for constant in code.co_consts[documented:]:
             if hasattr(constant, "co_code"):
                 feed_code(constant, namespace)
             else:
