@@ -137,6 +137,10 @@ class Served:
         chance = 1.0 / max(len(np.unique(self.truth)), 2)
         return (self.balanced_accuracy - chance) / (1.0 - chance)
 
+    def has_learnt(self, *, information: float = 0.5, right: float = 0.9) -> bool:
+        """Whether the model knows its task: U of .5 and more, or nine rows in ten of every class decided rightly."""
+        return self.skill >= information or self.balanced_accuracy >= right
+
     @property
     def where(self) -> str:
         """The rows in words: 970 held-out rows, or 653 training rows."""
@@ -281,7 +285,7 @@ def forward(network: Network, inputs: Any) -> tuple[np.ndarray | None, np.ndarra
 def stratified(truth: np.ndarray, limit: int, *, seed: int = 0) -> np.ndarray:
     """Row numbers of a sample of at most about `limit` rows that keeps the class shares and every class."""
     random = np.random.default_rng(seed)
-    share = limit / len(truth)
+    share = min(limit / len(truth), 1.0)
     chosen = [
         random.choice(rows, max(min(len(rows), 5), int(len(rows) * share)), replace=False)
         for rows in (np.flatnonzero(truth == code) for code in np.unique(truth))
@@ -464,6 +468,12 @@ class Compiled:
     model: Any
     device: str
 
+    @property
+    def width(self) -> int | None:
+        """The number of units of the only output, None for a model of several."""
+        shape = getattr(self.model, "output_shape", None)
+        return shape[-1] if isinstance(shape, tuple) and shape and isinstance(shape[-1], int) else None
+
     def evaluate(self, inputs: Any, labels: np.ndarray) -> Mapping[str, float]:
         """The compiled loss and metrics by name, as fit() computes them on validation rows.
 
@@ -485,12 +495,10 @@ class Compiled:
 
 
 @provides(tier=Tier.FORWARD)
-def compiled(network: Network, keras_file: Path, spec: Spec, head: Head, device: str) -> Compiled:
+def compiled(keras_file: Path, spec: Spec, device: str) -> Compiled:
     """The logged model loaded with its compile arguments; Missing where it has none or they are the user's own."""
     if not spec.compiled or any(item.loss is None for item in spec.heads):
         raise Missing("the model was saved without its loss", "model.compile(loss=…) before logging the model")
-    if spec.heads and all(item.activations != head.activations for item in spec.heads):
-        raise Missing("what was logged is of the model as it was saved")
     keras = import_keras(spec.backend, device)
     try:
         with warnings.catch_warnings():
@@ -500,4 +508,4 @@ def compiled(network: Network, keras_file: Path, spec: Spec, head: Head, device:
     except Exception as error:  # noqa: BLE001 - whatever a stranger's loss or metric raises
         text = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise Missing(f"the model does not load with its loss and metrics: {text}") from None
-    return Compiled(model, network.device)
+    return Compiled(model, _device_name(keras))

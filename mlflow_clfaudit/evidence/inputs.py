@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +20,8 @@ LOG_INPUTS = 'np.save("X_val.npy", X_val); mlflow.log_artifact("X_val.npy", "dat
 MIN_CLASS_ROWS = 5
 MAX_HASHED_ROWS = 2_000_000
 HASHED_VALUES = 4_000_000
+
+Transform = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ def take(inputs: Any, rows: Any) -> Any:
 
 
 @provides()
-def inputs(run: Run, overrides: Overrides, labels: Labels | None = None) -> Inputs:
-    """The inputs of each split; cut as the labels are where Keras sliced the validation rows off."""
+def logged_inputs(run: Run, overrides: Overrides, labels: Labels | None = None) -> Inputs:
+    """The inputs of each split as they were logged; cut as the labels are where Keras sliced validation rows off."""
     found: dict[str, tuple[Any, str]] = {}
     errors: list[Missing] = []
     for split, path in overrides.inputs.items():
@@ -95,8 +97,27 @@ def inputs(run: Run, overrides: Overrides, labels: Labels | None = None) -> Inpu
 
 
 @provides()
+def inputs(logged_inputs: Inputs, input_transform: Transform | None = None) -> Inputs:
+    """The inputs of each split as fit() was given them: as logged, or with the transform that the log proves."""
+    if input_transform is None:
+        return logged_inputs
+    splits = {split: input_transform(np.asarray(array)) for split, array in logged_inputs.splits.items()}
+    return replace(logged_inputs, splits=splits)
+
+
+@provides()
+def logged_rows(logged_inputs: Inputs, labels: Labels) -> Mapping[str, Rows]:
+    """The splits whose inputs and labels are both there and equally long, the inputs as they were logged."""
+    return _paired(logged_inputs, labels)
+
+
+@provides()
 def rows(inputs: Inputs, labels: Labels) -> Mapping[str, Rows]:
-    """The splits whose inputs and labels are both there and equally long."""
+    """The splits whose inputs and labels are both there and equally long, the inputs as fit() was given them."""
+    return _paired(inputs, labels)
+
+
+def _paired(inputs: Inputs, labels: Labels) -> Mapping[str, Rows]:
     paired: dict[str, Rows] = {}
     problems: list[str] = []
     for split, array in inputs.splits.items():
@@ -155,9 +176,13 @@ class RowHashes:
 
 
 @provides()
-def row_hashes(inputs: Inputs) -> RowHashes:
-    """Hashes of all rows, read in chunks."""
-    hashed = {split: hash_rows(array) for split, array in inputs.splits.items() if count(array) <= MAX_HASHED_ROWS}
+def row_hashes(logged_inputs: Inputs) -> RowHashes:
+    """Hashes of all rows, read in chunks; a split of which only a sample was logged is left out."""
+    hashed = {
+        split: hash_rows(array)
+        for split, array in logged_inputs.splits.items()
+        if count(array) <= MAX_HASHED_ROWS and split not in logged_inputs.chosen
+    }
     if not hashed:
         raise Missing("the inputs are too many rows to compare")
     return RowHashes(hashed)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -13,13 +12,16 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.forward import Compiled
 from mlflow_clfaudit.evidence.history import LOG_HISTORY, History
-from mlflow_clfaudit.evidence.inputs import Rows
+from mlflow_clfaudit.evidence.inputs import Rows, Transform, count
+from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.transforms import before_fit
 from mlflow_clfaudit.types import Tier
 
 # The tolerance of an equality in float32 on one device, and the gap above which other hardware is no excuse.
 EXACT = 1e-4
 CONTRADICTS = 0.02
 TINY_LOSS = 1e-6
+MAX_TRANSFORMED_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -59,94 +61,72 @@ class Reproduction:
 
 
 @provides(tier=Tier.FORWARD)
-def reproduction(compiled: Compiled, rows: Mapping[str, Rows], history: History) -> Reproduction:
+def reproduction(compiled: Compiled, logged_rows: Mapping[str, Rows], history: History) -> Reproduction:
     """The validation loss computed anew; of the validation rows, or of the test rows where those are not logged."""
     logged = history.validation_loss
     if logged is None or not np.any(np.isfinite(logged)):
         raise Missing("the run logged no validation loss", LOG_HISTORY)
-    exact = [split for split in ("validation", "test") if split in rows and not rows[split].sampled]
-    found = [_evaluated(compiled, split, rows[split], logged) for split in exact]
-    if not found:
+    whole = [split for split in ("validation", "test") if split in logged_rows and not logged_rows[split].sampled]
+    if not whole:
         raise Missing("the run has no held-out inputs with labels", 'mlflow.log_artifact("X_val.npy", "data")')
+    found = [evaluated(compiled, logged_rows[split], logged) for split in whole]
     return min(found, key=lambda item: (not item.is_exact, item.split != "validation"))
 
 
 @provides(tier=Tier.FORWARD)
-def transformed(compiled: Compiled, rows: Mapping[str, Rows], reproduction: Reproduction) -> Reproduction:
-    """The reproduction with the one input transform that restores the logged validation loss; Missing if none does."""
-    if reproduction.split not in rows or not reproduction.contradicts:
+def transformed(
+    compiled: Compiled, logged_rows: Mapping[str, Rows], reproduction: Reproduction
+) -> tuple[Reproduction, Transform]:
+    """The reproduction with the one input transform that restores the logged loss; Missing if none does."""
+    if not reproduction.contradicts:
         raise Missing("the logged inputs give the logged loss as they are")
-    held_out = rows[reproduction.split]
+    held_out = logged_rows[reproduction.split]
     if isinstance(held_out.inputs, dict):
         raise Missing("transforms of several inputs are not searched")
-    train = rows["train"].inputs if "train" in rows else None
-    for name, change in transforms(np.asarray(held_out.inputs), train):
-        changed = Rows(held_out.split, change(), held_out.labels, held_out.held_out)
+    train = logged_rows["train"].inputs if "train" in logged_rows else None
+    if (train is not None and count(train) > MAX_TRANSFORMED_ROWS) or held_out.count > MAX_TRANSFORMED_ROWS:
+        raise Missing("the inputs are too many rows to try transforms on")
+    for name, change in before_fit(np.asarray(held_out.inputs), None if train is None else np.asarray(train)):
         try:
-            found = _evaluated(compiled, reproduction.split, changed, reproduction.logged, name)
+            changed = replace(held_out, inputs=change(np.asarray(held_out.inputs)))
+            found = evaluated(compiled, changed, reproduction.logged, name)
         except Missing:
             continue
         if found.is_exact:
-            return found
+            return found, change
     raise Missing("no known transform of the inputs gives the logged loss")
 
 
-def transforms(inputs: np.ndarray, train: Any) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
-    """What people do to inputs before fit(), by name, as functions that apply it to the held-out rows (N, …)."""
-    if inputs.dtype.kind not in "fiub":
-        return
-    values = inputs.astype(np.float32)
-    yield "x / 255", lambda: values / 255
-    yield "x / 127.5 - 1", lambda: values / 127.5 - 1
-    yield "x * 255", lambda: values * 255
-    if train is not None and train.shape[1:] == inputs.shape[1:]:
-        yield from _fitted(values, np.asarray(train, dtype=np.float32))
-    if values.ndim == 2:
-        norms = np.linalg.norm(values, axis=1, keepdims=True)
-        yield "rows scaled to length 1", lambda: values / np.where(norms > 0, norms, 1)
-    if values.ndim == 4:
-        yield "channels moved last", lambda: np.moveaxis(values, 1, -1)
-        yield "channels moved first", lambda: np.moveaxis(values, -1, 1)
-        if values.shape[-1] == 3:
-            yield "RGB to BGR", lambda: values[..., ::-1]
-    yield "rounded to float16", lambda: values.astype(np.float16).astype(np.float32)
+@provides(tier=Tier.FORWARD)
+def input_transform(transformed: tuple[Reproduction, Transform]) -> Transform:
+    """What the author did to the inputs between the arrays that were logged and fit()."""
+    return transformed[1]
 
 
-def between(inputs: np.ndarray, train: np.ndarray) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
-    """What maps held-out inputs (N, …) onto training inputs that were given another scale."""
-    if inputs.dtype.kind not in "fiub":
-        return
-    values, reference = inputs.astype(np.float32), np.asarray(train, dtype=np.float64)
-    yield "x / 255", lambda: values / 255
-    yield "x * 255", lambda: values * 255
-    yield "x / 127.5 - 1", lambda: values / 127.5 - 1
-    yield "(x + 1) * 127.5", lambda: (values + 1) * 127.5
-    mean, deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
-    standard = _scaled(values, mean, deviation)
-    yield (
-        "mean and deviation of the training rows",
-        lambda: np.asarray(standard * reference.std(axis=0) + reference.mean(axis=0), dtype=np.float32),
-    )
+def evaluated(compiled: Compiled, rows: Rows, logged: np.ndarray, transform: str | None = None) -> Reproduction:
+    """The loss of these rows, with the labels as they were logged or as the class indices that fit() may have seen."""
+    found, problem = [], Missing("the rows have no labels")
+    for labels in _label_forms(rows.labels, compiled.width):
+        try:
+            values = compiled.evaluate(rows.inputs, labels)
+        except Missing as missing:
+            problem = missing
+            continue
+        loss = values.get("loss", float("nan"))
+        found.append(Reproduction(rows.split, rows.count, loss, values, logged, transform))
+        if found[-1].is_exact:
+            break
+    if not found:
+        raise problem
+    return min(found, key=lambda item: item.gap)
 
 
-def _fitted(values: np.ndarray, train: np.ndarray) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
-    """Scalings whose constants come from the training rows, from these rows, or from both."""
-    both = np.concatenate([train, values])
-    for name, reference in (("training", train), ("held-out", values), ("all", both)):
-        mean, deviation = reference.mean(axis=0, dtype=np.float64), reference.std(axis=0, dtype=np.float64)
-        low, high = reference.min(axis=0).astype(np.float64), reference.max(axis=0).astype(np.float64)
-        yield f"z-scores by the {name} rows", partial(_scaled, values, mean, deviation)
-        yield f"min-max by the {name} rows", partial(_scaled, values, low, high - low)
-    yield "one z-score for all columns", partial(_scaled, values, train.mean(dtype=float), train.std(dtype=float))
-    yield "less the mean of the training rows", partial(_scaled, values, train.mean(axis=0), np.float64(1))
-
-
-def _scaled(values: np.ndarray, offset: Any, scale: Any) -> np.ndarray:
-    return np.asarray((values - offset) / np.where(scale > 0, scale, 1.0), dtype=np.float32)
-
-
-def _evaluated(
-    compiled: Compiled, split: str, rows: Rows, logged: np.ndarray, transform: str | None = None
-) -> Reproduction:
-    found = compiled.evaluate(rows.inputs, rows.labels.values)
-    return Reproduction(split, rows.count, found.get("loss", float("nan")), found, logged, transform)
+def _label_forms(labels: LabelSet, width: int | None) -> Iterator[np.ndarray]:
+    """The labels as they were logged, as class indices, and as rows of indicators."""
+    if labels.values.dtype.kind in "fiub":
+        yield labels.values[:, None] if labels.column else labels.values
+    if labels.values.ndim == 1 and labels.is_single_label and not labels.has_missing:
+        indices, classes = labels.units
+        yield indices
+        if width is not None and width > 1 and classes <= width:
+            yield np.eye(width, dtype=np.float32)[indices]

@@ -158,6 +158,7 @@ def readings(
             reading
             for split in splits
             if split in served_by_split
+            and not rows[split].sampled
             and (reading := read_score(score, served_by_split[split], rows[split].labels.codes)) is not None
         ]
         # A number whose name tells no split is of the split that it is right on, or else of one that explains it.

@@ -146,7 +146,7 @@ def groups(run: Run) -> Mapping[str, np.ndarray]:
 
 
 @provides()
-def split_design(run: Run, inputs: Inputs | None = None, groups: Mapping[str, np.ndarray] | None = None) -> str:
+def split_design(run: Run, logged_inputs: Inputs | None = None, groups: Mapping[str, np.ndarray] | None = None) -> str:
     """Why the splits may differ by design: temporal or grouped; Missing where nothing says so."""
     for key, value in (*run.params.items(), *run.tags.items()):
         if key.startswith("mlflow.") or not SPLIT_KEY.search(key.lower()):
@@ -158,7 +158,7 @@ def split_design(run: Run, inputs: Inputs | None = None, groups: Mapping[str, np
         np.isin(held_out, groups["train"]).any() for split, held_out in groups.items() if split != "train"
     ):
         return "grouped"
-    if inputs is not None and _continues_in_time(inputs):
+    if logged_inputs is not None and _continues_in_time(logged_inputs):
         return "temporal"
     raise Missing("nothing says that the split is by time or by group", 'mlflow.log_param("split", "temporal")')
 

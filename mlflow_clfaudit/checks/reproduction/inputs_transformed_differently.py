@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mlflow_clfaudit.evidence.inputs import Transform
 from mlflow_clfaudit.evidence.reproduction import Reproduction
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 
 @check(severity=Severity.WARN)
-def inputs_transformed_differently(transformed: Reproduction, reproduction: Reproduction) -> Iterator[Finding]:
+def inputs_transformed_differently(
+    transformed: tuple[Reproduction, Transform], reproduction: Reproduction
+) -> Iterator[Finding]:
     """The logged inputs are not what fit() was given: a transform that the run does not carry lies between them.
 
     ## Why it matters
@@ -27,11 +30,12 @@ def inputs_transformed_differently(transformed: Reproduction, reproduction: Repr
     ## When it is legitimate
     Where serving applies the same transform outside of the model.
     """
+    found, _ = transformed
     yield Finding(
-        f"The logged {transformed.split} inputs give a loss of {reproduction.loss:.4g}; as {transformed.transform} "
-        f"they give {transformed.loss:.4g}, the val_loss of epoch {transformed.epoch + 1}. The model needs that "
+        f"The logged {found.split} inputs give a loss of {reproduction.loss:.4g}; as {found.transform} "
+        f"they give {found.loss:.4g}, the val_loss of epoch {found.epoch + 1}. The model needs that "
         "transform and does not carry it.",
         fix="keras.layers.Normalization() or keras.layers.Rescaling(1 / 255) as the first layer",
-        evidence={"transform": transformed.transform, "loss": reproduction.loss, "transformed_loss": transformed.loss},
-        proof=Proof(Grade.A, f"val_loss reproduced with {transformed.transform}", n=transformed.rows),
+        evidence={"transform": found.transform, "loss": reproduction.loss, "transformed_loss": found.loss},
+        proof=Proof(Grade.A, f"val_loss reproduced with {found.transform}", n=found.rows),
     )

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.evidence.inputs import Transform
 from mlflow_clfaudit.evidence.reproduction import Reproduction
 from mlflow_clfaudit.evidence.spec import Spec
 from mlflow_clfaudit.registry import check
@@ -11,7 +12,7 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 @check(severity=Severity.INFO)
 def not_reproduced(
-    reproduction: Reproduction, spec: Spec, transformed: Reproduction | None = None
+    reproduction: Reproduction, spec: Spec, input_transform: Transform | None = None
 ) -> Iterator[Finding]:
     """The saved model does not give the logged validation loss on the logged validation rows.
 
@@ -37,7 +38,7 @@ def not_reproduced(
     if reproduction.split != "validation":
         raise Missing("the run has no validation rows", 'mlflow.log_artifact("X_val.npy", "data")')
     averaged = spec.optimizer is not None and bool(spec.optimizer.options.get("use_ema"))
-    if not reproduction.contradicts or transformed is not None or averaged:
+    if not reproduction.contradicts or input_transform is not None or averaged:
         return
     nearest = float(reproduction.logged[reproduction.epoch])
     yield Finding(

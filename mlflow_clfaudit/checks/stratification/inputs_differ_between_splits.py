@@ -9,10 +9,10 @@ from scipy import stats
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.forward import Network, Served, serve
-from mlflow_clfaudit.evidence.inputs import Inputs, Rows, count, take
-from mlflow_clfaudit.evidence.reproduction import Reproduction, between
+from mlflow_clfaudit.evidence.inputs import Inputs, Rows, Transform, count, take
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.evidence.splits import Comparison
+from mlflow_clfaudit.evidence.transforms import onto_training
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
@@ -22,10 +22,10 @@ MAX_COLUMNS = 2_000
 
 @check(severity=Severity.ERROR)
 def inputs_differ_between_splits(
-    inputs: Inputs,
+    logged_inputs: Inputs,
     split_comparisons: tuple[Comparison, ...] | None = None,
     split_design: str | None = None,
-    transformed: Reproduction | None = None,
+    input_transform: Transform | None = None,
     *,
     ratio: float = 10.0,
     most: float = 0.5,
@@ -55,10 +55,10 @@ def inputs_differ_between_splits(
     Splits by time or by group drift: information only. Inputs that were logged raw but given to fit() transformed are
     inputs-transformed-differently.
     """
-    train = inputs.splits.get("train")
+    train = logged_inputs.splits.get("train")
     if train is None or isinstance(train, dict):
         raise Missing("the run has no training inputs in one array", 'mlflow.log_artifact("X_train.npy", "data")')
-    if transformed is not None:
+    if input_transform is not None:
         return
     shifted = {
         comparison.second
@@ -67,7 +67,7 @@ def inputs_differ_between_splits(
     }
     reference = _table(train)
     for split in ("validation", "test"):
-        array = inputs.splits.get(split)
+        array = logged_inputs.splits.get(split)
         if (
             array is None
             or isinstance(array, dict)
@@ -140,9 +140,9 @@ def the_same_transform_for_both(
     held_out = rows[split]
     before = serve(network, held_out, head)
     best: tuple[str, Served] | None = None
-    candidates = list(between(np.asarray(held_out.inputs), np.asarray(inputs.splits["train"])))
+    candidates = list(onto_training(np.asarray(held_out.inputs), np.asarray(inputs.splits["train"])))
     for name, change in candidates:
-        after = serve(network, replace(held_out, inputs=change()), head)
+        after = serve(network, replace(held_out, inputs=change(np.asarray(held_out.inputs))), head)
         if best is None or after.balanced_accuracy > best[1].balanced_accuracy:
             best = name, after
     if best is None:

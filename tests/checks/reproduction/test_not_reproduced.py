@@ -44,8 +44,8 @@ def test_tiny_losses_are_compared_absolutely() -> None:
 
 
 def test_quiet_where_a_transform_explains_it_and_where_weights_were_averaged() -> None:
-    found = Reproduction("validation", 100, 0.2, {}, LOGGED, "x / 255")
-    assert findings(not_reproduced, reproduction=reproduced(7.3), spec=make_spec(), transformed=found) == ()
+    given = {"reproduction": reproduced(7.3), "spec": make_spec()}
+    assert findings(not_reproduced, **given, input_transform=lambda array: array / 255) == ()
     averaged = make_spec(optimizer=Optimizer("adam", {"use_ema": True}))
     assert findings(not_reproduced, reproduction=reproduced(7.3), spec=averaged) == ()
 

@@ -3,7 +3,6 @@ import pytest
 
 from mlflow_clfaudit.checks.stratification.inputs_differ_between_splits import inputs_differ_between_splits
 from mlflow_clfaudit.evidence.inputs import Inputs
-from mlflow_clfaudit.evidence.reproduction import Reproduction
 from mlflow_clfaudit.types import Severity, Status
 from tests.checks.stratification.test_class_shift import counts
 from tests.kit import findings, make_labels, outcome
@@ -28,7 +27,7 @@ def inputs(train: object, validation: object) -> Inputs:
     ids=["raw images", "raw training images", "another place"],
 )
 def test_fires(train: np.ndarray, validation: np.ndarray, words: str) -> None:
-    (finding,) = findings(inputs_differ_between_splits, inputs=inputs(train, validation), run=make_run())
+    (finding,) = findings(inputs_differ_between_splits, logged_inputs=inputs(train, validation), run=make_run())
     assert finding.level is Severity.ERROR
     assert words in finding.message
 
@@ -46,25 +45,25 @@ def test_fires(train: np.ndarray, validation: np.ndarray, words: str) -> None:
     ids=["the same", "images", "a constant column", "one column", "ten rows", "other width"],
 )
 def test_quiet(train: np.ndarray, validation: np.ndarray) -> None:
-    assert findings(inputs_differ_between_splits, inputs=inputs(train, validation), run=make_run()) == ()
+    assert findings(inputs_differ_between_splits, logged_inputs=inputs(train, validation), run=make_run()) == ()
 
 
 def test_quiet_where_other_classes_explain_other_inputs() -> None:
     given = inputs(TABLE[:400], TABLE[400:] + 2)
     labels = make_labels(counts(200, 200), counts(0, 0, 200))
-    assert findings(inputs_differ_between_splits, inputs=given, labels=labels, run=make_run()) == ()
+    assert findings(inputs_differ_between_splits, logged_inputs=given, labels=labels, run=make_run()) == ()
 
 
 def test_quiet_where_the_logged_inputs_are_not_what_fit_was_given() -> None:
-    found = Reproduction("validation", 200, 0.3, {}, np.array([0.3]), "x / 255")
     given = inputs(IMAGES[:400], IMAGES[400:] * 255)
-    assert findings(inputs_differ_between_splits, inputs=given, run=make_run(), transformed=found) == ()
+    changed = {"logged_inputs": given, "run": make_run(), "input_transform": lambda array: array / 255}
+    assert findings(inputs_differ_between_splits, **changed) == ()
 
 
 def test_drift_by_design_is_information() -> None:
     given = inputs(TABLE[:400], TABLE[400:] + 2)
     run = make_run(params={"split": "temporal"})
-    (finding,) = findings(inputs_differ_between_splits, inputs=given, run=run)
+    (finding,) = findings(inputs_differ_between_splits, logged_inputs=given, run=run)
     assert finding.level is Severity.INFO
 
 
@@ -75,10 +74,12 @@ def test_false_alarms_on_random_splits() -> None:
         rows, columns = int(random.integers(60, 800)), int(random.integers(1, 40))
         table = random.lognormal(0, random.uniform(0.1, 2), (rows, columns)) * random.lognormal(0, 3, columns)
         cut = int(rows * 0.7)
-        alarms += bool(findings(inputs_differ_between_splits, inputs=inputs(table[:cut], table[cut:]), run=make_run()))
+        alarms += bool(
+            findings(inputs_differ_between_splits, logged_inputs=inputs(table[:cut], table[cut:]), run=make_run())
+        )
     assert alarms <= 1
 
 
 def test_skipped_without_training_inputs() -> None:
     given = Inputs({"validation": TABLE}, {})
-    assert outcome(inputs_differ_between_splits, inputs=given, run=make_run()).status is Status.SKIPPED
+    assert outcome(inputs_differ_between_splits, logged_inputs=given, run=make_run()).status is Status.SKIPPED
