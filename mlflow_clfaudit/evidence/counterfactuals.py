@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
@@ -17,7 +18,8 @@ from mlflow_clfaudit.evidence.retraining import Change, Continued, Contrast, Ret
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
 
-ANEW = Change("trained anew as logged", start="anew")
+CONTINUED = Change("learning rate ×1")
+ANEW = Change("trained anew as logged", start="anew", share=0.3)
 
 
 class Budget:
@@ -53,60 +55,71 @@ def retrainer(
 
 
 @provides(tier=Tier.PROBE)
-def learning_rate_trials(retrainer: Retrainer) -> tuple[Continued, ...]:
-    """Training continued from the saved weights for a tenth of the logged epochs at the logged rate ×1, ×10, ×100.
+def continuation_trial(retrainer: Retrainer) -> Continued:
+    """Training continued from the saved weights for a tenth of the logged epochs, at the logged learning rate."""
+    return retrainer.run(CONTINUED)
 
-    The later ones are left out when the budget ends.
-    """
-    done: list[Continued] = []
-    for factor in (1.0, 10.0, 100.0):
-        try:
-            done.append(retrainer.run(Change(f"learning rate ×{factor:g}", factor=factor)))
-        except Missing:
-            if not done:
-                raise
+
+@provides(tier=Tier.PROBE)
+def learning_rate_trials(continuation_trial: Continued, retrainer: Retrainer) -> tuple[Continued, ...]:
+    """The same at the logged learning rate ×1, ×10 and ×100; the later ones are left out when the budget ends."""
+    done = [continuation_trial]
+    for factor in (10.0, 100.0):
+        with contextlib.suppress(Missing):
+            done.append(retrainer.run(replace(CONTINUED, words=f"learning rate ×{factor:g}", factor=factor)))
     return tuple(done)
 
 
 @provides(tier=Tier.PROBE)
 def scaled_trials(retrainer: Retrainer) -> Contrast:
-    """Trained anew for a tenth of the epochs, on the inputs as they are and on standardised ones."""
-    return retrainer.contrast(ANEW, Change("trained anew on standardised inputs", start="anew", scaled=True))
+    """Trained anew on the inputs as they are and on standardised ones."""
+    return retrainer.contrast(ANEW, replace(ANEW, words="trained anew on standardised inputs", scaled=True))
 
 
 @provides(tier=Tier.PROBE)
-def slower_trials(retrainer: Retrainer) -> Contrast:
-    """Trained anew for a tenth of the epochs, at the logged learning rate and at a tenth of it."""
-    return retrainer.contrast(ANEW, Change("trained anew at learning rate ×0.1", start="anew", factor=0.1))
+def slower_trials(retrainer: Retrainer) -> tuple[Contrast, ...]:
+    """Trained anew at the logged learning rate and at a tenth, a hundredth, a thousandth of it, until one learns."""
+    done: list[Contrast] = []
+    for factor in (0.1, 0.01, 0.001):
+        slower = replace(ANEW, words=f"trained anew at learning rate ×{factor:g}", factor=factor)
+        try:
+            done.append(retrainer.contrast(ANEW, slower))
+        except Missing:
+            if not done:
+                raise
+            break
+        if done[-1].changed.after.has_learnt():
+            break
+    return tuple(done)
 
 
 @provides(tier=Tier.PROBE)
 def rectified_trials(retrainer: Retrainer) -> Contrast:
-    """Trained anew for a tenth of the epochs, as logged and with relu and He's draw for hidden sigmoids."""
-    return retrainer.contrast(ANEW, Change("trained anew with relu for hidden sigmoids", edit="relu"))
+    """Trained anew as logged and with relu and He's draw for hidden sigmoids."""
+    return retrainer.contrast(ANEW, replace(ANEW, words="trained anew with relu for hidden sigmoids", edit="relu"))
 
 
 @provides(tier=Tier.PROBE)
 def redrawn_trials(retrainer: Retrainer) -> Contrast:
-    """Trained anew for a tenth of the epochs, from the logged initialisers and from Glorot's."""
-    return retrainer.contrast(ANEW, Change("trained anew from Glorot's initial weights", start="glorot"))
+    """Trained anew from the logged initialisers and from Glorot's."""
+    return retrainer.contrast(ANEW, replace(ANEW, words="trained anew from Glorot's weights", start="glorot"))
 
 
 @provides(tier=Tier.PROBE)
 def wider_trials(retrainer: Retrainer) -> Contrast:
-    """Trained anew for a tenth of the epochs, as logged and with the narrowest layers four times as wide."""
-    return retrainer.contrast(ANEW, Change("trained anew, narrowest layers ×4", edit="wider"))
+    """Trained anew as logged and with the narrowest hidden layers four times as wide."""
+    return retrainer.contrast(ANEW, replace(ANEW, words="trained anew, narrowest layers ×4", edit="wider"))
 
 
 @provides(tier=Tier.PROBE)
 def unfrozen_trials(retrainer: Retrainer) -> Contrast:
-    """Continued for a tenth of the epochs, as logged and with every layer trainable."""
-    return retrainer.contrast(Change("learning rate ×1"), Change("continued, every layer trainable", edit="unfrozen"))
+    """Continued from the saved weights as logged and with every layer trainable."""
+    return retrainer.contrast(CONTINUED, replace(CONTINUED, words="continued, every layer trainable", edit="unfrozen"))
 
 
 @provides(tier=Tier.PROBE)
 def unregularised_trials(retrainer: Retrainer) -> Contrast:
-    """Continued for a tenth of the epochs, as logged and without dropout and weight penalties."""
-    return retrainer.contrast(
-        Change("learning rate ×1"), Change("continued without dropout and penalties", edit="unregularised")
-    )
+    """Continued from the saved weights as logged and without dropout and weight penalties."""
+    control = replace(CONTINUED, share=ANEW.share)
+    without = replace(control, words="continued without dropout and penalties", edit="unregularised")
+    return retrainer.contrast(control, without)

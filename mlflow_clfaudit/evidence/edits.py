@@ -43,9 +43,7 @@ def standardised(trial: Trial, spec: Spec) -> Trial:
     if not isinstance(fit, dict):
         if kept or np.asarray(fit).dtype.kind not in "fiu":
             raise Missing("the inputs are ids, not quantities: they have no scale")
-        return Trial(
-            replace(trial.fit, inputs=_scaled(fit, fit)), replace(trial.judge, inputs=_scaled(judge, fit))
-        )
+        return Trial(replace(trial.fit, inputs=_scaled(fit, fit)), replace(trial.judge, inputs=_scaled(judge, fit)))
     names = [name for name, array in fit.items() if name not in kept and array.dtype.kind in "fiu"]
     if not names:
         raise Missing("the inputs are ids, not quantities: they have no scale")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -121,10 +122,15 @@ def _fit_captured(captured: Captured, params: FitArguments) -> FitArguments:
         shuffle=shuffle if isinstance(shuffle, bool) else None,
         class_weight=captured.class_weight,
         sample_weight=given.get("sample_weight") is True,
-        optimizer=str(given["optimizer"]) if "optimizer" in given else params.optimizer,
+        optimizer=_optimizer_name(str(given["optimizer"])) if "optimizer" in given else params.optimizer,
         learning_rate=captured.number("learning_rate") if once else params.learning_rate,
         callbacks=captured.callbacks or params.callbacks,
     )
+
+
+def _optimizer_name(name: str | None) -> str | None:
+    """The optimizer's class in lower case: Keras names its objects rm_sprop_1, and MLflow logs the object's name."""
+    return re.sub(r"_\d+$", "", name.strip().lower()).replace("_", "") if name else None
 
 
 def _of_params(params: Mapping[str, str]) -> FitArguments:
@@ -137,7 +143,7 @@ def _of_params(params: Mapping[str, str]) -> FitArguments:
         shuffle={"True": True, "False": False}.get(params.get("shuffle", "")),
         class_weight=weight if isinstance(weight, dict) else None,
         sample_weight=params.get("sample_weight", "None") != "None",
-        optimizer=params.get("optimizer_name") or params.get("opt_name") or params.get("optimizer"),
+        optimizer=_optimizer_name(params.get("optimizer_name") or params.get("opt_name") or params.get("optimizer")),
         learning_rate=_number(
             params.get("optimizer_learning_rate") or params.get("opt_learning_rate") or params.get("learning_rate")
         ),

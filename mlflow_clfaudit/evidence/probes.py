@@ -17,7 +17,7 @@ from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.forward import Trial
 from mlflow_clfaudit.types import Tier
 
-MAX_COLUMNS = 2_000
+MAX_COLUMNS = 1_000
 MAX_FIT_ROWS = 3_000
 MAX_CLASSES = 200
 
@@ -77,11 +77,13 @@ def input_probe(trial: Trial) -> Probe:
 
 @provides(tier=Tier.PROBE)
 def tree_probe(trial: Trial) -> Probe:
-    """Histogram gradient boosting on the inputs: whether there is anything to learn that is not linear."""
+    """A forest of extremely randomised trees on the inputs: whether there is anything to learn that is not linear.
+
+    Gradient boosting is a little better on tables, but its threads wait for each other: on a machine whose cores are
+    busy, 60 rounds on the 1,797 digits were measured at 525 s, this forest at .6 s.
+    """
     fit, judge = _inputs(trial.fit), _inputs(trial.judge)
-    if fit.shape[1] > 400:
-        fit, judge = _reduced(fit, judge, 50)
-    return _fitted("gradient boosting on the inputs", trial, fit, judge, trees=True)
+    return _fitted("a forest on the inputs", trial, fit, judge, trees=True)
 
 
 @provides(tier=Tier.PROBE)
@@ -104,10 +106,11 @@ def balanced_probe(trial: Trial) -> Probe:
 def _fitted(
     name: str, trial: Trial, fit: np.ndarray, judge: np.ndarray, *, trees: bool = False, balanced: bool = False
 ) -> Probe:
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import ExtraTreesClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     truth = trial.fit.truth
     if len(np.unique(truth)) < 2:
@@ -121,13 +124,13 @@ def _fitted(
 
         chosen = stratified(truth, MAX_FIT_ROWS)
         fit, truth = fit[chosen], truth[chosen]
+    fit, judge = _reduced(fit, judge, MAX_COLUMNS)
     if trees:
-        model: Any = HistGradientBoostingClassifier(max_iter=60, early_stopping=False, random_state=0)
+        model: Any = ExtraTreesClassifier(100, max_depth=16, random_state=0)
     else:
-        fit, judge = _reduced(fit, judge, MAX_COLUMNS)
         weight = "balanced" if balanced else None
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300, class_weight=weight))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         model.fit(fit, truth)
         scores = model.predict_proba(judge)

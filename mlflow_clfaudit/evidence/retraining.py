@@ -34,7 +34,7 @@ from mlflow_clfaudit.evidence.spec import Head, Spec
 if TYPE_CHECKING:
     from mlflow_clfaudit.evidence.counterfactuals import Budget
 
-MAX_STEPS = 1_500
+MAX_STEPS = 800
 OUTPUT_ROWS = 1_024
 DEFAULT_RATES = {"adam": 1e-3, "nadam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "sgd": 1e-2, "adagrad": 1e-3}
 # A training loss below this share of the best constant's loss says all that a longer training would.
@@ -48,7 +48,7 @@ class Change:
 
     `start` is where the weights begin: "saved" as logged, "anew" as the logged initialisers draw them, "glorot" with
     every trainable kernel drawn from Glorot's distribution. `edit` names a change of the architecture, one of
-    `EDITS`; an edited network whose shapes differ begins anew.
+    `EDITS`; an edited network whose shapes differ begins anew. `share` is of the logged epochs.
     """
 
     words: str
@@ -56,6 +56,7 @@ class Change:
     start: str = "saved"
     scaled: bool = False
     edit: str = ""
+    share: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,7 @@ class Retrainer:
     ) -> None:
         self.network, self.trial, self.spec, self.head = network, trial, spec, head
         self.fit, self.budget = fit, budget
-        logged = history.epochs if history else fit.epochs
-        self.epochs = max(3, round((logged or 30) / 10))
+        self.logged_epochs = (history.epochs if history else fit.epochs) or 30
         self._done: dict[Change, Continued] = {}
         self._compiled: dict[str, _Compiled] = {}
         # What the slowest training so far had time for: the later ones get no more.
@@ -175,7 +175,8 @@ class Retrainer:
         trial = standardised(self.trial, self.spec) if change.scaled else self.trial
         ready = self._ready(keras, change)
         ready.model.optimizer.learning_rate = self._rate() * change.factor
-        epochs, losses = self._fit(ready.model, trial.fit, seconds / 3)
+        wanted = max(3, round(self.logged_epochs * change.share))
+        epochs, losses = self._fit(ready.model, trial.fit, wanted, seconds / 3)
         outputs = _outputs(keras, ready.model, trial.judge)
         if outputs.ndim != 2 or outputs.shape != trial.judge.outputs.shape:
             raise Missing("the edited model's outputs have another shape")
@@ -184,9 +185,7 @@ class Retrainer:
             factor=change.factor,
             epochs=epochs,
             before=self.trial.judge,
-            after=replace(
-                self.trial.judge, outputs=np.nan_to_num(outputs), logits=None, features=None, inputs=None
-            ),
+            after=replace(self.trial.judge, outputs=np.nan_to_num(outputs), logits=None, features=None, inputs=None),
             loss_before=losses[0],
             loss_after=losses[-1],
             seconds=time.perf_counter() - started,
@@ -225,13 +224,13 @@ class Retrainer:
             [_array(variable) for variable in model.optimizer.variables],
         )
 
-    def _fit(self, model: Any, served: Served, seconds: float) -> tuple[float, list[float]]:
+    def _fit(self, model: Any, served: Served, epochs: int, seconds: float) -> tuple[float, list[float]]:
         """Epochs trained and the mean loss of each; stops at the time limit or when the loss has said enough."""
         inputs = as_model_input(model, served.inputs)
         targets = _targets(served, self.head)
         size = min(self.fit.batch_size or 32, served.rows)
         starts = range(0, served.rows - size + 1, size)
-        limit = min(self._steps, self.epochs * len(starts))
+        limit = min(self._steps, epochs * len(starts))
         enough = CLEAR * _constant_loss(served, self.head)
         shuffled = np.random.default_rng(SEED)
         weight = _class_weight(self.fit)
@@ -240,17 +239,20 @@ class Retrainer:
         started = time.perf_counter()
         while steps < limit:
             order = shuffled.permutation(served.rows)
-            model.reset_metrics()
+            batches: list[float] = []
             for start in starts:
                 chosen = np.sort(order[start : start + size])
                 batch = [array[chosen] for array in inputs] if isinstance(inputs, list) else inputs[chosen]
+                # Versions of Keras differ in whether a batch's loss is its own or the mean since the last reset.
+                model.reset_metrics()
                 logs = model.train_on_batch(batch, targets[chosen], class_weight=weight, return_dict=True)
+                batches.append(float(logs["loss"]))
                 steps += 1
                 if time.perf_counter() - started > seconds:
                     limit = self._steps = steps
-                if steps >= limit:
+                if steps >= limit or not np.isfinite(batches[-1]):
                     break
-            losses.append(float(logs["loss"]))
+            losses.append(float(np.mean(batches)))
             if not np.isfinite(losses[-1]) or losses[-1] < enough:
                 break
         return steps / len(starts), losses

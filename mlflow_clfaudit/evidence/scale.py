@@ -36,23 +36,27 @@ COMPUTING = {
     "ConvLSTM2D",
 }
 # Layers that hand their input on in its size; every other one may scale it.
-CARRYING = SHAPING | AVERAGING | {
-    "InputLayer",
-    "Concatenate",
-    "ZeroPadding1D",
-    "ZeroPadding2D",
-    "MaxPooling1D",
-    "MaxPooling2D",
-    "MaxPooling3D",
-    "RandomFlip",
-    "RandomRotation",
-    "RandomTranslation",
-    "RandomZoom",
-    "RandomCrop",
-    "Resizing",
-    "CenterCrop",
-    "RepeatVector",
-}
+CARRYING = (
+    SHAPING
+    | AVERAGING
+    | {
+        "InputLayer",
+        "Concatenate",
+        "ZeroPadding1D",
+        "ZeroPadding2D",
+        "MaxPooling1D",
+        "MaxPooling2D",
+        "MaxPooling3D",
+        "RandomFlip",
+        "RandomRotation",
+        "RandomTranslation",
+        "RandomZoom",
+        "RandomCrop",
+        "Resizing",
+        "CenterCrop",
+        "RepeatVector",
+    }
+)
 
 
 @dataclass(frozen=True)
