@@ -31,7 +31,7 @@ def labels_out_of_range(
     ## Why it matters
     Sparse cross-entropy picks the unit that a label names. On a CPU TensorFlow raises for a label below 0 or above
     the last unit; on a GPU, and wherever XLA compiles, the loss and then every weight becomes NaN, and the accuracy
-    stays at the share of label 0, since argmax of NaN is 0. On JAX such rows silently count nothing.
+    stays at the share of one label, since argmax of NaN is always the same. On JAX such rows silently count nothing.
 
     ## How it is detected
     The compiled loss is sparse categorical cross-entropy and some logged label lies outside of 0 to units - 1. A run
@@ -39,7 +39,7 @@ def labels_out_of_range(
     blamed.
 
     ## Proof
-    A loss that is not finite, with the accuracy at the share of label 0; or a fit that failed.
+    A loss that is not finite, with the accuracy at the share of one label; or a fit that failed.
 
     ## Fix
     `y = LabelEncoder().fit_transform(y)`, or an output layer with one unit for each class.
@@ -103,15 +103,16 @@ def _consequence(broken: bool, failed: bool, silent: bool) -> str:
 
 
 def _proof(labels: LabelSet, history: History | None, rows: int) -> Proof | None:
-    """The accuracy that NaN predictions have: the share of label 0, to one row."""
+    """The accuracy that NaN predictions have, to one row: the share of one label, whichever argmax makes of NaN."""
     accuracy = None if history is None else history.accuracy
-    share = labels.counts.get(0, 0) / labels.rows
-    if accuracy is None or not len(accuracy) or abs(accuracy[-1] - share) > 1.0 / labels.rows + 1e-6:
+    shares = {0: 0.0} | {code: count / labels.rows for code, count in labels.counts.items()}
+    last = float(accuracy[-1]) if accuracy is not None and len(accuracy) else None
+    if last is None or min(abs(last - share) for share in shares.values()) > 0.5 / labels.rows + 1e-6:
         return Proof(Grade.C, f"the loss is not finite, and {rows} labels have no unit", n=labels.rows)
     return Proof(
         Grade.A,
-        "the loss is NaN and the logged accuracy is the share of label 0, which is what NaN predictions score",
+        "the loss is NaN and the logged accuracy is the share of one label, which is what NaN predictions score",
         metric="accuracy",
-        before=float(accuracy[-1]),
+        before=last,
         n=labels.rows,
     )
