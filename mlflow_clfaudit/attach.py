@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import tempfile
 import time
@@ -10,17 +11,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlflow_clfaudit import __version__
+from mlflow_clfaudit import __version__, saved_view
 from mlflow_clfaudit.errors import NotWritable
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.types import AREAS, Report, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mlflow import MlflowClient
     from mlflow.entities import Metric
+
+_logger = logging.getLogger(__name__)
 
 FOLDER = "clfaudit"
 NOTE = "mlflow.note.content"
 OPEN, CLOSE = "<!-- clfaudit -->", "<!-- /clfaudit -->"
+VERSION_TAGS = ("clfaudit.root_cause", "clfaudit.severity", "clfaudit.audited_at", "clfaudit.verdict")
 MAX_TAG = 5_000
 MAX_NOTE = 8_000
 
@@ -53,13 +60,16 @@ def write(run: Run, report: Report) -> None:
                 (Path(folder) / name).write_text(text, encoding="utf-8")
             client.log_artifacts(run.run_id, folder, FOLDER)
         note = merged_note(client.get_run(run.run_id).data.tags.get(NOTE, ""), description(report))
-        written = [RunTag(key, value[:MAX_TAG]) for key, value in tags(report).items()] + [RunTag(NOTE, note)]
+        verdict = {key: value[:MAX_TAG] for key, value in tags(report).items()}
+        written = [RunTag(key, value) for key, value in verdict.items()] + [RunTag(NOTE, note)]
         client.log_batch(run.run_id, metrics=metrics(report), tags=written)
         if "clfaudit.error" in run.tags:
             client.delete_tag(run.run_id, "clfaudit.error")
     except Exception as error:  # noqa: BLE001 - stores differ in what they raise
         text = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise NotWritable(f"the report could not be written to run {run.run_id}: {text}; try --dry-run") from None
+    _save_view(client, run)
+    _tag_versions(client, run, {key: verdict[key] for key in VERSION_TAGS})
 
 
 def note_failure(run: Run, reason: str) -> None:
@@ -83,6 +93,40 @@ def tags(report: Report) -> dict[str, str]:
     return {**found, "clfaudit.verdict": str(report.verdict)}
 
 
+def _save_view(client: MlflowClient, run: Run) -> None:
+    """Give the experiment the view "clfaudit" of its runs; never raises."""
+    value = saved_view.to_write(run.experiment_tags, int(time.time() * 1000))
+    if value is None:
+        return
+    try:
+        client.set_experiment_tag(run.experiment_id, saved_view.TAG, value)
+    except Exception as error:  # noqa: BLE001 - a view is a convenience
+        _logger.info("the saved view could not be written: %s", error)
+
+
+def _tag_versions(client: MlflowClient, run: Run, verdict: Mapping[str, str]) -> None:
+    """Put the verdict on the registered versions of the audited model; never raises."""
+    try:
+        for name, version in _versions(client, run):
+            for key, value in verdict.items():
+                client.set_model_version_tag(name, version, key, value)
+    except Exception as error:  # noqa: BLE001 - not every store has a registry, and not everyone may write to it
+        _logger.warning("the verdict could not be put on the registered versions of run %s: %s", run.run_id, error)
+
+
+def _versions(client: MlflowClient, run: Run) -> Iterator[tuple[str, str]]:
+    """The registered versions (name, version) of the model that was audited."""
+    model = run.model
+    if model is None:
+        return
+    for found in client.search_model_versions(f"run_id = '{run.run_id}'"):
+        source = (found.source or "").rstrip("/")
+        uris = [source, f"models:/{found.name}/{found.version}"] + [f"models:/{found.name}@{a}" for a in found.aliases]
+        # MLflow 2 names the folder among the run's artifacts.
+        if model.uri in uris or source.endswith(f"/{model.name}"):
+            yield found.name, str(found.version)
+
+
 def area_state(report: Report, area: str) -> str:
     """pass, skipped, or the worst severity found in the area."""
     levels = [item.level for item in report.findings if item.area == area and item.counts]
@@ -102,6 +146,7 @@ def metrics(report: Report) -> list[Metric]:
     values = {
         "clfaudit/faults": sum(f.counts and f.level.weight >= 3 for f in report.findings),
         "clfaudit/warnings": sum(f.counts and f.level.weight == 2 for f in report.findings),
+        "clfaudit/severity": report.severity.weight if report.severity else 0,
         "clfaudit/seconds": sum(report.seconds.get(stage, 0.0) for stage in ("read", "examine")),
         **{f"clfaudit/{name}": quality[name] for name in ("balanced_accuracy", "information") if quality.get(name)},
     }

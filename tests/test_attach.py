@@ -1,14 +1,17 @@
 """What an audit leaves on a run, on a real SQLite store."""
 
+import json
 from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
-from mlflow_clfaudit import AuditError, Verdict, audit_run
-from mlflow_clfaudit.attach import CLOSE, NOTE, OPEN, merged_note
+from mlflow_clfaudit import AuditError, Verdict, audit_run, saved_view
+from mlflow_clfaudit.attach import CLOSE, NOTE, OPEN, VERSION_TAGS, merged_note
 from mlflow_clfaudit.errors import NotWritable
 from mlflow_clfaudit.types import AREAS
 
@@ -26,6 +29,13 @@ def log_ordered_run(tmp_path: Path, **tags: str) -> str:
             )
         mlflow.log_artifacts(str(folder), "data")
     return str(run.info.run_id)
+
+
+class Constant(mlflow.pyfunc.PythonModel):
+    """A model that says the same of every row."""
+
+    def predict(self, model_input: pd.DataFrame) -> np.ndarray:
+        return np.zeros(len(model_input))
 
 
 def tags_of(run_id: str) -> dict[str, str]:
@@ -121,6 +131,50 @@ def test_a_run_without_anything_to_check_is_not_audited(tracking_uri: str) -> No
     report = audit_run(run.info.run_id)
     assert report.verdict is Verdict.NOT_AUDITED
     assert tags_of(run.info.run_id)["clfaudit.verdict"] == "not_audited"
+
+
+def test_the_experiment_gets_a_view_with_faulty_runs_first(tracking_uri: str, tmp_path: Path) -> None:
+    faulty = log_ordered_run(tmp_path)
+    with mlflow.start_run() as empty:
+        mlflow.log_metric("rmse", 1.0)
+    for run_id in (empty.info.run_id, faulty):
+        audit_run(run_id)
+    experiment = mlflow.get_experiment_by_name("tests")
+    view = json.loads(experiment.tags[saved_view.TAG])
+    assert view["name"] == "clfaudit"
+    order = saved_view.STATE["orderByKey"]
+    runs = MlflowClient().search_runs([experiment.experiment_id], order_by=[f"{order} DESC"])
+    assert [run.info.run_id for run in runs] == [faulty, empty.info.run_id]
+
+
+def test_a_view_that_cannot_be_written_costs_no_verdict(
+    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise MlflowException("Permission denied")
+
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", forbidden)
+    monkeypatch.setattr(MlflowClient, "search_model_versions", forbidden)
+    run_id = log_ordered_run(tmp_path)
+    audit_run(run_id)
+    assert tags_of(run_id)["clfaudit.verdict"] == "faulty"
+
+
+def test_registered_versions_of_the_audited_model_get_its_verdict(tracking_uri: str, tmp_path: Path) -> None:
+    run_id = log_ordered_run(tmp_path)
+    client = MlflowClient()
+    with mlflow.start_run(run_id=run_id):
+        for name in ("other", "model"):
+            logged = mlflow.pyfunc.log_model(name=name, python_model=Constant())
+            mlflow.register_model(logged.model_uri, name)
+    report = audit_run(run_id)
+    tags = client.get_model_version("model", "1").tags
+    assert tags["clfaudit.verdict"] == "faulty"
+    assert tags["clfaudit.root_cause"] == report.root_cause
+    assert set(tags) == set(VERSION_TAGS)
+    assert client.get_model_version("other", "1").tags == {}
+    audit_run(run_id, model_uri="models:/other/1")
+    assert client.get_model_version("other", "1").tags["clfaudit.verdict"] == "faulty"
 
 
 def test_unfinished_and_deleted_runs_are_refused(tracking_uri: str) -> None:

@@ -94,6 +94,11 @@ class Run:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
+    @property
+    def model(self) -> LoggedModel | None:
+        """The model that is audited: the last one whose files MLflow has."""
+        return next((model for model in reversed(self.models) if model.status == "READY"), None)
+
     def url(self) -> str | None:
         """The run's page in the MLflow UI, where the store has one."""
         if not self.tracking_uri.startswith("http"):
@@ -212,17 +217,16 @@ def without_autologging() -> Iterator[None]:
 @provides()
 def model_folder(run: Run) -> Path:
     """The local folder with the logged model's files (MLmodel and what it names)."""
-    ready = [model for model in run.models if model.status == "READY"]
-    if not ready:
-        lost = [model for model in run.models if model.status != "READY"]
-        if lost:
+    if run.model is None:
+        if run.models:
+            lost = run.models[-1]
             raise Missing(
-                f"MLflow failed to store the model ({lost[-1].name}: {lost[-1].status})",
+                f"MLflow failed to store the model ({lost.name}: {lost.status})",
                 f"mlflow.keras.autolog(log_models=False), then {LOG_MODEL} after fit",
             )
         raise Missing("the run has no logged model", LOG_MODEL)
     try:
-        folder = run.fetch_model(ready[-1].uri)
+        folder = run.fetch_model(run.model.uri)
     except Exception as error:  # noqa: BLE001 - artifact stores differ in what they raise
         raise Missing(f"the model's files could not be read: {_first_line(error)}", LOG_MODEL) from None
     if not (folder / "MLmodel").is_file():
