@@ -16,7 +16,7 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.files import SPLIT_WORDS, SUFFIXES, read
 from mlflow_clfaudit.evidence.history import FitArguments
-from mlflow_clfaudit.evidence.inputs import Inputs, count
+from mlflow_clfaudit.evidence.inputs import Inputs, RowHashes, count
 from mlflow_clfaudit.evidence.labels import LOG_LABELS, Labels, LabelSet
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.spec import Loss
@@ -27,6 +27,7 @@ DESIGN_WORDS = {
     "grouped": re.compile(r"group|subject|patient|user|site|leave.one"),
 }
 GROUP_WORDS = {"group", "groups", "subject", "subjects", "patient", "patients", "user", "users", "site", "sites"}
+RESAMPLING = re.compile(r"over-?_?sampl\w*|under-?_?sampl\w*|down-?_?sampl\w*|up-?_?sampl\w*|resampl\w*|smote|adasyn")
 MAX_TIME_COLUMNS = 2_000
 
 
@@ -161,6 +162,29 @@ def split_design(run: Run, logged_inputs: Inputs | None = None, groups: Mapping[
     if logged_inputs is not None and _continues_in_time(logged_inputs):
         return "temporal"
     raise Missing("nothing says that the split is by time or by group", 'mlflow.log_param("split", "temporal")')
+
+
+@provides()
+def resampling(run: Run, row_hashes: RowHashes | None = None, split_codes: SplitCodes | None = None) -> str:
+    """How the training rows were resampled, by the run's params and tags or by the copies among them."""
+    for key, value in (*run.params.items(), *run.tags.items()):
+        if not key.startswith("mlflow.") and (found := RESAMPLING.search(f"{key} {value}".lower())):
+            return found.group()
+    if row_hashes is not None and split_codes is not None and _is_oversampled(row_hashes, split_codes):
+        return "oversampled"
+    raise Missing("nothing says that the training rows were resampled", 'mlflow.log_param("sampling", "oversampled")')
+
+
+def _is_oversampled(
+    row_hashes: RowHashes, split_codes: SplitCodes, *, copied: float = 0.5, unique: float = 0.1
+) -> bool:
+    """Whether most training rows of one class are copies of each other while those of another class are not."""
+    codes = split_codes.codes.get("train")
+    if codes is None or "train" not in row_hashes.splits or len(codes) != len(row_hashes.splits["train"]):
+        return False
+    repeated = row_hashes.repeated("train")
+    shares = [float(repeated[codes == code].mean()) for code in np.unique(codes)]
+    return max(shares) >= copied and min(shares) <= unique
 
 
 def _values(given: LabelSet) -> np.ndarray | None:

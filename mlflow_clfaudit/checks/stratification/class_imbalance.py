@@ -25,7 +25,7 @@ def class_imbalance(split_codes: SplitCodes, *, imbalance: float = 10.0) -> Iter
 
     ## How it is detected
     The largest training class has at least ten times the rows of the smallest. Where the model was logged, the rare
-    classes must also be recognised less than half of the time; if they are recognised, there is no finding.
+    classes must also be missed half of the time or more; if they are recognised, there is no finding.
 
     ## Proof
     The head refitted on the net's own frozen features with every class weighing the same, judged on held-out rows.
@@ -78,7 +78,7 @@ def rare_classes_recognised(
     if not recalls:
         return finding
     worst = min(recalls, key=lambda code: recalls[code])
-    if recalls[worst] >= neglected:
+    if recalls[worst] > neglected:
         return None
     hidden = not any(word in name.lower() for name in run.metrics for word in TELLING)
     told = replace(

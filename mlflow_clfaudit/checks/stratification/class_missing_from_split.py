@@ -10,7 +10,7 @@ from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 
-@check(severity=Severity.ERROR)
+@check(severity=Severity.ERROR, explains=("class-shift",))
 def class_missing_from_split(
     split_codes: SplitCodes, split_design: str | None = None, *, chance: float = 0.001
 ) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,7 @@ def class_shift(
     split_comparisons: tuple[Comparison, ...],
     split_codes: SplitCodes,
     split_design: str | None = None,
+    resampling: str | None = None,
     *,
     significance: float = 0.001,
     floor: float = 0.05,
@@ -42,8 +43,9 @@ def class_shift(
     `train_test_split(..., stratify=y, random_state=...)`.
 
     ## When it is legitimate
-    A split by time or by group, which the run's params name or a column shows; a training set rebalanced on purpose
-    while the held-out rows keep their natural shares. Both are reported as information.
+    A split by time or by group, which the run's params name or a column shows; a training set rebalanced on purpose,
+    which the params name, or equal training classes while validation and test rows keep the same natural shares. Both
+    are reported as information.
 
     ## Measured
     1,000 random honest splits (2 to 100 classes, 50 to 50,000 rows, a tenth to a half held out): 0 alarms.
@@ -58,7 +60,9 @@ def class_shift(
         return
     worst = max(findings, key=lambda comparison: comparison.shift.variation)
     shift = worst.shift
-    rebalanced = _rebalanced(split_codes, findings, uniform)
+    rebalanced = (resampling is not None and worst.first == "train") or _rebalanced(
+        split_codes, split_comparisons, uniform
+    )
     by_design = split_design or ("resampled training set" if rebalanced else None)
     severity = Severity.ERROR if shift.variation >= large or shift.ratio >= ratio else Severity.WARN
     yield Finding(
@@ -80,9 +84,10 @@ def class_shift(
     )
 
 
-def _rebalanced(split_codes: SplitCodes, shifted: list[Comparison], uniform: float) -> bool:
-    """Whether the training classes were made equally large while held-out splits keep shares of their own."""
-    if any(comparison.first != "train" for comparison in shifted):
+def _rebalanced(split_codes: SplitCodes, comparisons: Sequence[Comparison], uniform: float) -> bool:
+    """Whether the training classes were made equally large while both held-out splits keep the same natural shares."""
+    held_out = [comparison for comparison in comparisons if comparison.first != "train"]
+    if not held_out or any(comparison.p_value < 0.05 for comparison in held_out):
         return False
     counts = split_codes.counts("train")
     counts = counts[counts > 0]

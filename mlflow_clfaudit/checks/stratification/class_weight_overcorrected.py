@@ -13,25 +13,27 @@ from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 
-@check(severity=Severity.WARN)
+@check(severity=Severity.WARN, explains=("threshold-off", "uncalibrated-probabilities"))
 def class_weight_overcorrected(
     served: Served,
     class_weighting: ClassWeighting,
     *,
     shift: float = 0.7,
-    agreement: float = 0.5,
+    gain: float = 0.05,
+    poor: float = 0.75,
     significance: float = 0.01,
 ) -> Iterator[Finding]:
-    """The class weights moved the probabilities so far that the decisions are worse than the largest class.
+    """The class weights moved the probabilities so far that the decisions suffer.
 
     ## Why it matters
     Weights of w to 1 multiply the odds that the net reports by w. Unless errors really cost so, the probabilities are
     wrong by that factor, and at .5 the rare class is answered far too often.
 
     ## How it is detected
-    The mean output is off the share of class 1 by at least .7 in log-odds, in the direction and by the size of
-    ln(w1/w0), and dividing the weights out of the odds lowers the log loss on held-out rows. It is a warning where the
-    accuracy is significantly below the share of the largest class, else information.
+    The mean output is off the share of class 1 by at least .7 in log-odds, in the direction of the weights, and
+    dividing the weights out of the odds lowers the log loss on held-out rows. It is a warning where that raises
+    accuracy and balanced accuracy alike, or where accuracy is significantly below the share of the largest class and
+    balanced accuracy is poor all the same; else information.
 
     ## Proof
     The log loss with the weights divided out, on the same held-out rows.
@@ -49,7 +51,7 @@ def class_weight_overcorrected(
     if not 0 < share < 1 or not 0 < mean < 1 or not np.isfinite(prior):
         return
     moved = float(special.logit(mean) - special.logit(share))
-    if abs(moved) < shift or moved * prior <= 0 or abs(moved) < agreement * abs(prior):
+    if abs(moved) < shift or moved * prior <= 0:
         return
     odds = special.logit(np.clip(served.probabilities[:, 1], measures.TINY, 1 - measures.TINY))
     corrected = special.expit(odds - prior)
@@ -60,13 +62,16 @@ def class_weight_overcorrected(
     largest = max(share, 1 - share)
     right = int(np.sum(served.decision == served.truth))
     below = float(stats.binomtest(right, served.rows, largest, alternative="less").pvalue) < significance
+    decision = (corrected > 0.5).astype(np.int64)
+    better = measures.balanced_accuracy(served.truth, decision) - served.balanced_accuracy >= gain
+    better = better and measures.mcnemar(served.decision == served.truth, decision == served.truth) < significance
     yield Finding(
         f"With class weights of {class_weighting.effective[0]:g} and {class_weighting.effective[1]:g} the mean output "
         f"is {mean:.3f} where class 1 has a share of {share:.3f}; accuracy is {served.accuracy:.3f}, "
         + ("below" if served.accuracy < largest else "above")
         + f" the {largest:.3f} of the largest class.",
         fix="drop class_weight and move the threshold: np.where(p > t, 1, 0)",
-        severity=Severity.WARN if below else Severity.INFO,
+        severity=Severity.WARN if better or (below and served.balanced_accuracy < poor) else Severity.INFO,
         evidence={
             "mean_output": mean,
             "share": share,

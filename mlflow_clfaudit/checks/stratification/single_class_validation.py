@@ -16,7 +16,7 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 FIX = "train_test_split(X, y, stratify=y), then fit(..., validation_data=(X_val, y_val))"
 
 
-@check(severity=Severity.ERROR)
+@check(severity=Severity.ERROR, explains=("class-missing-from-split", "class-shift"))
 def single_class_validation(
     split_codes: SplitCodes | None = None,
     history: History | None = None,

@@ -12,7 +12,12 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 @check(severity=Severity.ERROR, explains=("rows-in-both-splits",))
 def validation_is_training(
-    run: Run, row_hashes: RowHashes | None = None, history: History | None = None, *, repeated: float = 0.5
+    run: Run,
+    row_hashes: RowHashes | None = None,
+    history: History | None = None,
+    *,
+    repeated: float = 0.5,
+    same: float = 0.9,
 ) -> Iterator[Finding]:
     """The validation rows are the training rows, so the validation metrics say nothing about new rows.
 
@@ -20,8 +25,9 @@ def validation_is_training(
     A net is right on what it has memorised. The val_ curve follows the training curve, and no overfitting shows.
 
     ## How it is detected
-    Every validation row is among the training rows, and most training rows occur there only once; or the run's datasets
-    for training and validation have the same digest.
+    Every validation row is among the training rows, they are nearly as many, and most training rows occur only once; or
+    the run's datasets for training and validation have the same digest. Some of the training rows as validation rows
+    are rows-in-both-splits.
 
     ## Proof
     The rows are equal. Digests cover the first 10,000 values and the shape: strong, but no proof.
@@ -38,7 +44,7 @@ def validation_is_training(
     severity = Severity.ERROR if measured else Severity.INFO
     if row_hashes is not None and {"train", "validation"} <= set(row_hashes.splits):
         shared, own = row_hashes.shared("validation", "train"), row_hashes.repeated("train")
-        if len(shared) > 1 and shared.all() and own.mean() < repeated:
+        if len(shared) > 1 and shared.all() and len(shared) >= same * len(own) and own.mean() < repeated:
             yield Finding(
                 f"All {len(shared)} validation rows are among the {len(own)} training rows.",
                 fix="X_train, X_val, y_train, y_val = train_test_split(X, y, stratify=y)",

@@ -22,6 +22,7 @@ def uncalibrated_probabilities(
     intercept: float = 0.7,
     significance: float = 0.01,
     good: float = 0.7,
+    harmful: float = -0.5,
 ) -> Iterator[Finding]:
     """The probabilities are not what they say: rows given .9 are right in another share than 90 %.
 
@@ -40,7 +41,7 @@ def uncalibrated_probabilities(
 
     ## When it is legitimate
     Use for ranking only, label smoothing, focal loss, class weights. It is a warning only where decisions are good and
-    the probabilities are worse than the class shares alone (U below 0).
+    the probabilities are much worse than the class shares alone (U below -.5).
     """
     if served.probabilities is None or not np.all(np.isfinite(served.outputs)):
         raise Missing("the model does not give probabilities")
@@ -62,7 +63,7 @@ def uncalibrated_probabilities(
     before, after, p_value = _platt(right, confidence)
     if p_value >= significance:
         return
-    useless = served.information is not None and served.information < 0 and served.balanced_accuracy >= good
+    useless = served.information is not None and served.information < harmful and served.balanced_accuracy >= good
     yield Finding(
         f"The probabilities are off by {excess:.1%} more than chance on {served.where} (recalibration slope "
         f"{fit.slope:.2f}, intercept {fit.intercept:.2f}; 1 and 0 are calibrated)"

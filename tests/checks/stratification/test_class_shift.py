@@ -6,6 +6,7 @@ from mlflow_clfaudit.checks.stratification.class_shift import class_shift
 from mlflow_clfaudit.checks.stratification.single_class_validation import single_class_validation
 from mlflow_clfaudit.checks.stratification.tail_split_of_ordered_data import tail_split_of_ordered_data
 from mlflow_clfaudit.evidence.history import FitArguments
+from mlflow_clfaudit.evidence.inputs import RowHashes, hash_rows
 from mlflow_clfaudit.registry import Check
 from mlflow_clfaudit.types import Grade, Severity, Status
 from tests.kit import findings, make_labels, make_served, outcome
@@ -17,16 +18,39 @@ def counts(*rows: int) -> np.ndarray:
 
 
 def test_fires_on_other_shares() -> None:
-    labels = make_labels(counts(500, 500), counts(160, 40))
-    (finding,) = findings(class_shift, labels=labels, run=make_run())
-    assert finding.level is Severity.INFO
-    assert finding.variant == "resampled-training-set"
     labels = make_labels(counts(600, 400), counts(60, 140))
     (finding,) = findings(class_shift, labels=labels, run=make_run())
     assert finding.level is Severity.ERROR
     assert finding.evidence["total_variation"] == pytest.approx(0.3)
     assert finding.proof is not None
     assert finding.proof.grade is Grade.C
+
+
+@pytest.mark.parametrize(
+    ("labels", "params"),
+    [
+        (make_labels(counts(500, 500), counts(160, 40), counts(165, 35)), {}),
+        (make_labels(counts(500, 500), counts(160, 40)), {"sampling": "oversampled to balance"}),
+        (make_labels(counts(500, 400), counts(160, 40)), {"balancing": "SMOTE"}),
+    ],
+    ids=["both held-out splits agree", "said so", "SMOTE"],
+)
+def test_a_training_set_rebalanced_on_purpose_is_information(labels: object, params: dict[str, str]) -> None:
+    (finding,) = findings(class_shift, labels=labels, run=make_run(params=params))
+    assert finding.level is Severity.INFO
+    assert finding.variant == "resampled-training-set"
+
+
+def test_copies_of_the_rare_class_tell_oversampling() -> None:
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(1000, 3))
+    rows[500:] = rows[500:540][random.integers(0, 40, 500)]
+    hashes = RowHashes({"train": hash_rows(rows)})
+    given = {"labels": make_labels(counts(500, 500), counts(180, 20)), "run": make_run(), "row_hashes": hashes}
+    (finding,) = findings(class_shift, **given)
+    assert finding.level is Severity.INFO
+    (finding,) = findings(class_shift, **given | {"row_hashes": RowHashes({"train": hash_rows(rows[::-1] * 0 + 1)})})
+    assert finding.level is Severity.ERROR
 
 
 def test_a_smaller_shift_is_a_warning() -> None:
