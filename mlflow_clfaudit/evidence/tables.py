@@ -118,7 +118,7 @@ def _read(path: Path, choose: Callable[[Sequence[str]], list[str] | None] | None
 
 def _unreadable(path: Path, error: Exception) -> Missing:
     text = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-    if "allow_pickle" in text or "Object arrays" in text:
+    if any(words in text for words in ("allow_pickle", "Object arrays", "Python objects")):
         return Missing(
             f"{path.name} holds Python objects, which are not loaded",
             'save numbers or strings: np.save(path, np.asarray(y, dtype="int64"))',
