@@ -240,7 +240,10 @@ def _order(
         for other in findings
     )
     good = quality is not None and quality >= GOOD_BALANCED_ACCURACY
-    number_is_wrong = finding.check in ABOUT_A_NUMBER and finding.confidence is Confidence.PROVEN and good
+    about_number = finding.check in ABOUT_A_NUMBER
+    number_is_wrong = about_number and finding.confidence is Confidence.PROVEN and good
+    # A wrong number about a bad model is not why the model is bad.
+    beside_the_point = about_number and quality is not None and not good
     # A void split is worth fixing, but a net that learnt nothing is why the run is bad.
     about_split_only = finding.area == "stratification" and any(
         _established("under-trained")(other) or _breaks_the_loss(other) for other in findings
@@ -250,7 +253,7 @@ def _order(
         -_class_of(finding.level),
         not number_is_wrong,
         explained,
-        about_split_only,
+        about_split_only or beside_the_point,
         _CONFIDENCES.index(finding.confidence),
         -finding.level.weight,
         -len(symptoms & set(finding.explains)),

@@ -197,3 +197,10 @@ def test_a_suspicion_that_a_proven_cause_explains_is_at_most_a_warning() -> None
     found = {item.check: item for item in ranked(tail, shift, void, UNDER_TRAINED).findings}
     assert (found["class-shift"].level, found["class-shift"].explained_by) == (Severity.WARN, tail.check)
     assert found["single-class-validation"].level is Severity.ERROR
+
+
+def test_a_wrong_number_about_a_bad_model_is_not_the_headline() -> None:
+    number = finding("scored-in-wrong-label-space", area="label_encoding")
+    supported = finding("under-trained", grade=Grade.B, area="training_dynamics", before=0.5, after=0.7)
+    reference = finding("unscaled-inputs", Severity.WARN, Grade.B, area="training_dynamics", before=0.5, after=1.0)
+    assert order(number, supported, reference, quality=0.5)[0] == "under-trained"

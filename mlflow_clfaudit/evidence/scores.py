@@ -17,6 +17,7 @@ from mlflow_clfaudit.evidence.files import IGNORED_FOLDERS, SPLIT_WORDS, SUFFIXE
 from mlflow_clfaudit.evidence.forward import Network, Served, serve
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.inputs import Rows
+from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
@@ -142,6 +143,7 @@ def readings(
     rows: Mapping[str, Rows],
     spec: Spec,
     head: Head,
+    labels: Labels | None = None,
 ) -> tuple[Reading, ...]:
     """Every logged score beside the served outputs that it can be about, and what reproduces it."""
     if len(spec.heads) != 1:
@@ -159,7 +161,12 @@ def readings(
             for split in splits
             if split in served_by_split
             and not rows[split].sampled
-            and (reading := read_score(score, served_by_split[split], rows[split].labels.codes)) is not None
+            and (
+                reading := read_score(
+                    score, served_by_split[split], _as_stored(served_by_split[split], rows[split], labels)
+                )
+            )
+            is not None
         ]
         # A number whose name tells no split is of the split that it is right on, or else of one that explains it.
         chosen = next((item for item in candidates if item.is_proper), None)
@@ -169,6 +176,16 @@ def readings(
     if not found:
         raise Missing("no logged score belongs to rows that the model could be judged on", LOG_SCORE)
     return tuple(found)
+
+
+def _as_stored(served: Served, rows: Rows, labels: Labels | None) -> np.ndarray:
+    """The labels as the author has them, (N,): by the names of the classes where those are numbers, as 1 and 2 are."""
+    names = labels.names if labels is not None else None
+    if names is None or not all(re.fullmatch(r"-?\d{1,9}", name) for name in names):
+        return rows.labels.codes
+    return (
+        np.array([int(name) for name in names])[served.truth] if len(names) > served.truth.max() else rows.labels.codes
+    )
 
 
 def read_score(score: LoggedScore, served: Served, labels: np.ndarray, *, minimum_rows: int = 50) -> Reading | None:

@@ -9,7 +9,7 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.inputs import Rows
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels, LabelSet
 from mlflow_clfaudit.evidence.scores import LoggedScore, Reading, logged_predictions, logged_scores, read_score
 from tests.kit import make_head, make_history, make_served, make_spec
 from tests.runs import make_run
@@ -182,3 +182,17 @@ def test_curves_of_fit_are_held_against_thresholds_only() -> None:
         found = read_score(score, SIGMOID, TRUTH)
         assert found is not None
         assert (found.matches != ()) == (name == "threshold 0")
+
+
+def test_class_names_that_are_numbers_are_the_labels_as_stored() -> None:
+    named = Evidence(
+        {
+            "logged_scores": (LoggedScore("accuracy_score", "accuracy", None, 0.0),),
+            "served_by_split": {"validation": make_served(np.zeros(400), TRUTH)},
+            "rows": {"validation": Rows("validation", None, LabelSet(TRUTH), True)},
+            "spec": make_spec(make_head()),
+            "head": make_head(),
+            "labels": Labels({"validation": LabelSet(TRUTH)}, None, ("1", "2")),
+        }
+    )
+    assert [found.match for found in named.get("readings")] == ["label space"]
