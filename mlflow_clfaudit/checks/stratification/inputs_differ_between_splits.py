@@ -138,6 +138,7 @@ def the_same_transform_for_both(
     if split not in rows:
         raise Missing(f"the {split} inputs have no labels")
     held_out = rows[split]
+    counted = Proof(Grade.C, "the columns of both splits, compared", n=held_out.count)
     before = serve(network, held_out, head)
     best: tuple[str, Served] | None = None
     candidates = list(onto_training(np.asarray(held_out.inputs), np.asarray(inputs.splits["train"])))
@@ -146,11 +147,11 @@ def the_same_transform_for_both(
         if best is None or after.balanced_accuracy > best[1].balanced_accuracy:
             best = name, after
     if best is None:
-        return finding
+        return replace(finding, proof=counted)
     name, after = best
     p_value = min(1.0, len(candidates) * measures.accuracy_p_value(before.truth, before.decision, after.decision))
     if p_value >= significance or after.balanced_accuracy <= before.balanced_accuracy:
-        return finding
+        return replace(finding, proof=counted)
     return replace(
         finding,
         evidence={**finding.evidence, "transform": name},

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.history import FitArguments, History
 from mlflow_clfaudit.evidence.inputs import RowHashes
+from mlflow_clfaudit.evidence.reproduction import Reproduction
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
@@ -16,6 +17,7 @@ def test_used_for_validation(
     run: Run,
     row_hashes: RowHashes | None = None,  # noqa: PT028 - a check, not a test
     history: History | None = None,  # noqa: PT028 - the same
+    reproduction: Reproduction | None = None,  # noqa: PT028 - the same
 ) -> Iterator[Finding]:
     """The test set was the validation data of fit(), so the test score is not held out.
 
@@ -26,7 +28,7 @@ def test_used_for_validation(
     ## How it is detected
     The logged validation and test inputs are the same rows, or the run's datasets for validation and test have the same
     digest. It counts as a warning where something was chosen: a monitored metric, a learning rate that a callback
-    changed, or fewer epochs than were asked for; else it is information.
+    changed, fewer epochs than were asked for, or saved weights of an earlier epoch; else it is information.
 
     ## Proof
     The rows are equal.
@@ -42,7 +44,7 @@ def test_used_for_validation(
     how = _equal(row_hashes, run)
     if how is None:
         return
-    chosen = _chosen_by(fit, history, run)
+    chosen = _chosen_by(fit, history, run, reproduction)
     yield Finding(
         f"The validation data of fit() are the test set ({how}): the logged val_ metrics are not held out"
         + (f", and {chosen} chose by them." if chosen else "."),
@@ -60,7 +62,7 @@ def _equal(row_hashes: RowHashes | None, run: Run) -> str | None:
     return "the same digest" if "test" in digests and digests["test"] == digests.get("eval") else None
 
 
-def _chosen_by(fit: FitArguments, history: History | None, run: Run) -> str | None:
+def _chosen_by(fit: FitArguments, history: History | None, run: Run, reproduction: Reproduction | None) -> str | None:
     """What training chose by the validation curve, as far as the run tells."""
     monitor = fit.callbacks.get("monitor", "")
     if monitor.startswith("val"):
@@ -74,4 +76,6 @@ def _chosen_by(fit: FitArguments, history: History | None, run: Run) -> str | No
         return "a callback of the learning rate"
     if fit.epochs is not None and 1 < history.epochs < fit.epochs:
         return "early stopping"
+    if reproduction is not None and reproduction.is_exact and reproduction.epoch < history.epochs - 1:
+        return f"whoever kept the weights of epoch {reproduction.epoch + 1} of {history.epochs}"
     return None

@@ -46,9 +46,10 @@ def argmax_on_one_column(
         return
     reading = next((item for item in readings or () if item.match == "argmax"), None)
     if reading is not None:
+        tied = " (comparing shapes (N, 1) and (N,) would too)" if "broadcast" in reading.matches else ""
         yield Finding(
             f"The logged {reading.score.name} of {reading.score.value:.4f} is the share of class 0 among the "
-            f"{reading.rows} {reading.split} rows, which is what argmax over one column scores; cut at "
+            f"{reading.rows} {reading.split} rows, which is what argmax over one column scores{tied}; cut at "
             f"{head.threshold:g}, the same outputs score {reading.proper:.4f}.",
             fix=FIX,
             evidence={"metric": reading.score.name, "logged": reading.score.value, "proper": reading.proper},

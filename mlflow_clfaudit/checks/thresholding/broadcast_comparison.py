@@ -17,7 +17,8 @@ def broadcast_comparison(readings: tuple[Reading, ...], *, apart: float = 0.02) 
 
     ## How it is detected
     The logged number is Σ (share of class k among the labels) × (share of class k among the decisions), to half a row,
-    and not the accuracy of the same decisions.
+    and not the accuracy of the same decisions. Where another mistake gives the same number (for classes of equal size,
+    argmax over one column gives .5 as well), it is a suspicion only.
 
     ## Proof
     The identity.
@@ -29,17 +30,20 @@ def broadcast_comparison(readings: tuple[Reading, ...], *, apart: float = 0.02) 
     Never.
     """
     for reading in readings:
-        if reading.match != "broadcast" or abs(reading.proper - reading.score.value) < apart:
+        if "broadcast" not in reading.matches or abs(reading.proper - reading.score.value) < apart:
             continue
+        alone = reading.match == "broadcast"
         yield Finding(
             f"The logged {reading.score.name} of {reading.score.value:.4f} is what comparing every prediction with "
             f"every label gives; row by row, the same decisions score {reading.proper:.4f} on the {reading.rows} "
             f"{reading.split} rows.",
+            severity=Severity.ERROR if alone else Severity.WARN,
             fix="(pred.ravel() == y.ravel()).mean()",
             evidence={"metric": reading.score.name, "logged": reading.score.value, "proper": reading.proper},
             proof=Proof(
-                Grade.A,
-                "the logged number is the product of the class shares",
+                Grade.A if alone else Grade.C,
+                "the logged number is the product of the class shares"
+                + ("" if alone else f"; so it is by {reading.match}, and the number does not tell which"),
                 metric="accuracy",
                 before=reading.score.value,
                 after=reading.proper,

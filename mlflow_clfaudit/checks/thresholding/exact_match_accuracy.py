@@ -12,15 +12,16 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 
 @check(severity=Severity.ERROR, explains=("loss-accuracy-divergence",))
-def exact_match_accuracy(head: Head, history: History | None = None, *, smallest: float = 0.05) -> Iterator[Finding]:
+def exact_match_accuracy(head: Head, history: History | None = None, *, good: float = 0.5) -> Iterator[Finding]:
     """The compiled metric is `keras.metrics.Accuracy()`, which counts outputs that equal the label exactly.
 
     ## Why it matters
-    A sigmoid says .98, not 1, so the accuracy is 0 however good the net is.
+    A sigmoid says .98, not 1, so the accuracy is about 0 however good the net is: what is left are saturated outputs.
 
     ## How it is detected
     The metric object `Accuracy` on a head that gives probabilities or scores. The string "Accuracy" is another thing
-    and is fine. It is not reported where the logged curve rises above .05, since then the outputs do equal labels.
+    and is fine. It is not reported where the logged accuracy is above .5 or that of the threshold: then the outputs do
+    equal labels.
 
     ## Proof
     The accuracy of the same outputs at their threshold.
@@ -35,7 +36,7 @@ def exact_match_accuracy(head: Head, history: History | None = None, *, smallest
     if not any(item.name == "accuracy" and not item.by_string and item.options for item in head.metrics):
         return
     curve = history.accuracy if history is not None else None
-    if curve is not None and len(curve) and curve[-1] > smallest:
+    if curve is not None and len(curve) and curve[-1] > good:
         return
     yield Finding(
         "The metric keras.metrics.Accuracy() counts outputs that equal their label exactly"
@@ -46,9 +47,11 @@ def exact_match_accuracy(head: Head, history: History | None = None, *, smallest
 
 
 @exact_match_accuracy.proof
-def accuracy_at_the_threshold(finding: Finding, served: Served) -> Finding:
+def accuracy_at_the_threshold(finding: Finding, served: Served, *, apart: float = 0.05) -> Finding | None:
     if finding.evidence["logged"] is None:
         raise Missing("the run logged no accuracy")
+    if served.accuracy - finding.evidence["logged"] < apart:
+        return None
     return replace(
         finding,
         proof=Proof(

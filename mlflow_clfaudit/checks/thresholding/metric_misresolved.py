@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.labels import Labels
@@ -31,7 +33,8 @@ def metric_misresolved(head: Head, labels: Labels | None = None) -> Iterator[Fin
     By row of the table: `threshold=0.5`, `class_id=1`, `metrics=["accuracy"]`, a smaller k.
 
     ## When it is legitimate
-    Averages over the columns that are wanted. Where both values agree it is information only.
+    Averages over the columns that are wanted. Where both values agree it is information only, unless the logged curve
+    is one constant.
 
     ## Measured
     Keras 3.15: `F1Score()` on one column is 2π/(1+π) for a share π of class 1 whatever the net says.
@@ -75,7 +78,8 @@ def as_computed_and_as_meant(
         else None
     )
     logged = float(curve[-1]) if curve is not None and len(curve) else None
-    if abs(computed - meant) < apart:
+    constant = curve is not None and len(curve) > 1 and float(np.ptp(curve)) <= tolerance
+    if abs(computed - meant) < apart and not constant:
         severity = Severity.INFO
     else:
         severity = Severity.ERROR if abs(computed - meant) >= serious else Severity.WARN

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from sklearn.metrics import accuracy_score, precision_score, recall_score
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.evidence.forward import Served
@@ -17,7 +18,9 @@ SCALES = {0.0: "logits or margins, where class 1 begins at 0", 0.5: "probabiliti
 
 
 @check(severity=Severity.WARN)
-def threshold_on_wrong_scale(head: Head, readings: tuple[Reading, ...] | None = None) -> Iterator[Finding]:
+def threshold_on_wrong_scale(
+    head: Head, readings: tuple[Reading, ...] | None = None, *, apart: float = 0.02
+) -> Iterator[Finding]:
     """Outputs are cut at a threshold of another scale: .5 on logits, or 0 on probabilities.
 
     ## Why it matters
@@ -29,7 +32,8 @@ def threshold_on_wrong_scale(head: Head, readings: tuple[Reading, ...] | None = 
     round. Or a logged accuracy that is that of the other threshold, to one row.
 
     ## Proof
-    The accuracy at both thresholds. A difference below .02, or one that may be chance, makes it information only.
+    The compiled metrics at both thresholds. A difference below .02, or one of the accuracy that may be chance, makes it
+    information only.
 
     ## Fix
     `keras.metrics.BinaryAccuracy(threshold=0.0)`, `keras.metrics.AUC(from_logits=True)`.
@@ -40,7 +44,8 @@ def threshold_on_wrong_scale(head: Head, readings: tuple[Reading, ...] | None = 
     if head.units != 1:
         return
     for reading in readings or ():
-        if reading.match in ("threshold 0", "threshold 0.5", "logits at 0.5"):
+        small = abs(reading.proper - reading.score.value) < apart
+        if reading.match in ("threshold 0", "threshold 0.5", "logits at 0.5") and not small:
             yield Finding(
                 f"The logged {reading.score.name} of {reading.score.value:.4f} is that of {reading.match}; the outputs "
                 f"are {SCALES[head.threshold]}, and score {reading.proper:.4f} there on the {reading.rows} "
@@ -86,23 +91,35 @@ def _cuts_elsewhere(metric: Metric, head: Head) -> bool:
 @threshold_on_wrong_scale.proof
 def at_both_thresholds(finding: Finding, served: Served, *, apart: float = 0.02, significance: float = 0.01) -> Finding:
     other = 0.5 - served.head.threshold
+    if not np.all(np.isfinite(served.outputs)) or served.classes != 2:
+        return finding
+    values = {name: _at_both(name, served, other) for name in finding.evidence["metrics"]}
+    name, (before, after) = max(values.items(), key=lambda item: abs(item[1][1] - item[1][0]))
     decision = served.decide(served.outputs, other)
-    before, after = float(np.mean(decision == served.truth)), served.accuracy
     p_value = measures.mcnemar(decision == served.truth, served.decision == served.truth)
-    matters = after - before >= apart and p_value < significance
+    by_chance = name in ("accuracy", "acc", "binary_accuracy") and p_value >= significance
     return replace(
         finding,
-        message=f"{finding.message} On {served.where}, accuracy is {before:.4f} at {other:g} and {after:.4f} at "
-        f"{served.head.threshold:g}.",
-        severity=Severity.WARN if matters else Severity.INFO,
-        evidence={**finding.evidence, "accuracy_at_metric": before, "accuracy": after},
+        message=f"{finding.message} On {served.where}, {name} is {before:.4f} so and {after:.4f} on its own scale.",
+        severity=Severity.WARN if abs(after - before) >= apart and not by_chance else Severity.INFO,
+        evidence={**finding.evidence, "on_both_scales": {key: list(pair) for key, pair in values.items()}},
         proof=Proof(
             Grade.A,
-            "the accuracy of the same outputs at both thresholds",
-            metric="accuracy",
+            "the same outputs at both thresholds",
+            metric=name,
             before=before,
             after=after,
             n=served.rows,
-            p_value=p_value if matters else None,
         ),
     )
+
+
+def _at_both(name: str, served: Served, other: float) -> tuple[float, float]:
+    """The metric as it is computed, and on the scale of the outputs."""
+    if name == "auc":
+        clipped = np.clip(served.outputs[:, 0], 0.0, 1.0)
+        return (measures.area_under_curve(served.truth, clipped) or 0.5), (served.area_under_curve or 0.5)
+    score = {"precision": precision_score, "recall": recall_score}.get(name, accuracy_score)
+    options = {} if score is accuracy_score else {"zero_division": 0}
+    decision = served.decide(served.outputs, other)
+    return float(score(served.truth, decision, **options)), float(score(served.truth, served.decision, **options))

@@ -34,3 +34,12 @@ def test_quiet_on_other_values(value: float) -> None:
 
 def test_skipped_without_a_score() -> None:
     assert outcome(broadcast_comparison).status is Status.SKIPPED
+
+
+def test_a_tie_with_argmax_is_a_suspicion() -> None:
+    truth = np.arange(200) % 2
+    served = make_served(np.where(np.arange(200) % 10 == 0, 0.6, 0.1 + 0.8 * truth), truth)
+    (finding,) = findings(broadcast_comparison, **read("accuracy", 0.5, served, truth))
+    assert finding.level is Severity.WARN
+    assert finding.proof is not None
+    assert finding.proof.grade is Grade.C

@@ -40,3 +40,9 @@ def test_quiet_on_other_metrics(metric: Metric) -> None:
 def test_quiet_where_outputs_do_equal_labels() -> None:
     history = make_history(loss=[0.5, 0.1], accuracy=[0.4, 0.8])
     assert findings(exact_match_accuracy, head=make_head(metrics=(EXACT,)), history=history) == ()
+
+
+def test_refuted_where_it_is_the_accuracy_at_the_threshold() -> None:
+    served = make_served(TRUTH * 1.0, 1 - TRUTH)
+    history = make_history(loss=[0.5, 0.1], accuracy=[0.0, 0.0])
+    assert findings(exact_match_accuracy, head=make_head(metrics=(EXACT,)), history=history, served=served) == ()

@@ -16,14 +16,15 @@ from mlflow_clfaudit.evidence.scores import LoggedScore, read_score
 from mlflow_clfaudit.registry import Check
 from mlflow_clfaudit.types import Grade, Severity
 from tests.evidence.test_scores import DECISION, LINEAR, LOGITS, PROBABILITIES, PROPER, SIGMOID, TRUTH
-from tests.kit import findings, outcome
+from tests.kit import findings, make_served, outcome
 
+SMALL = make_served(0.4 * LOGITS, TRUTH, head=LINEAR.head)
 NUMBERS: dict[str, tuple[Check, str, float, object]] = {
     "argmax": (argmax_on_one_column, "accuracy", float(np.mean(TRUTH == 0)), SIGMOID),
     "rounded": (rounded_unbounded_output, "accuracy", float(np.mean(np.round(LOGITS) == TRUTH)), LINEAR),
     "exact": (scores_used_as_classes, "accuracy", 0.0, SIGMOID),
     "zero": (threshold_on_wrong_scale, "accuracy", float(np.mean(TRUTH == 1)), SIGMOID),
-    "half": (threshold_on_wrong_scale, "accuracy", float(np.mean((LOGITS > 0.5) == TRUTH)), LINEAR),
+    "half": (threshold_on_wrong_scale, "accuracy", float(np.mean((0.4 * LOGITS > 0.5) == TRUTH)), SMALL),
     "inverted": (inverted_positive_class, "accuracy", 1 - PROPER, SIGMOID),
     "inverted auc": (inverted_positive_class, "auc", 1 - roc_auc_score(TRUTH, PROBABILITIES), SIGMOID),
     "broadcast": (broadcast_comparison, "accuracy", float((DECISION[:, None] == TRUTH).mean()), SIGMOID),

@@ -44,7 +44,7 @@ def test_fires_on_probabilities_cut_at_0() -> None:
     head = make_head(metrics=(binary_accuracy(threshold=0.0),))
     served = make_served(1 / (1 + np.exp(-LOGITS)), TRUTH, head=head)
     (finding,) = findings(threshold_on_wrong_scale, head=head, served=served)
-    assert "at 0 " in finding.message
+    assert "cut the outputs at 0," in finding.message
 
 
 def test_a_difference_that_does_not_matter_is_information() -> None:
@@ -78,3 +78,13 @@ def test_a_difference_that_does_not_matter_is_information() -> None:
 )
 def test_quiet(head: object) -> None:
     assert findings(threshold_on_wrong_scale, head=head) == ()
+
+
+def test_recall_is_judged_by_itself() -> None:
+    head = logit_head(Metric("recall", by_string=False, options={"name": "recall", "thresholds": None}))
+    truth = (np.arange(600) % 12 == 0).astype(int)
+    logits = np.where(truth == 1, 0.3, -2.0) + RANDOM.normal(0, 0.3, 600)
+    (finding,) = findings(threshold_on_wrong_scale, head=head, served=make_served(logits, truth, head=head))
+    assert finding.level is Severity.WARN
+    assert finding.proof is not None
+    assert finding.proof.metric == "recall"
