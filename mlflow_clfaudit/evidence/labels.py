@@ -117,10 +117,11 @@ class LabelSet:
     def _encoded(self) -> tuple[np.ndarray, np.ndarray]:
         codes = self.codes
         if codes.dtype.kind == "U":
-            encoded = pa.array(codes).dictionary_encode()
+            pieces = pa.chunked_array([pa.array(chunk).dictionary_encode() for chunk in _chunks(codes)])
+            encoded = pieces.unify_dictionaries().combine_chunks()
             names = np.array(encoded.dictionary.to_pylist(), dtype=str)
             order = np.argsort(names, kind="stable")
-            return names[order], np.argsort(order)[encoded.indices.to_numpy()]
+            return names[order], np.argsort(order).astype(np.int32)[encoded.indices.to_numpy()]
         if codes.dtype.kind == "f" and self.has_missing:
             finite = np.isfinite(codes)
             classes, places = np.unique(codes[finite], return_inverse=True)
