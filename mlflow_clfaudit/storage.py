@@ -21,10 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.evidence.archives import check_archive
+from mlflow_clfaudit.evidence.tables import check_rows, texts
 
 SPLITS = ("train", "validation", "test")
 METADATA = b"mlflow_clfaudit"
 MAX_LABEL_COLUMNS = 20_000
+MAX_ONE_HOT_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,11 @@ def read_labels(path: Path) -> Stored:
         Missing: the file is damaged, or is not one of ours.
     """
     try:
-        table = pq.read_table(path)
+        metadata = pq.read_metadata(path)
+        check_rows(metadata.num_rows * metadata.num_columns, path)
+        schema = metadata.schema.to_arrow_schema()
+        texts_of = [item.name for item in schema if pa.types.is_string(item.type)]
+        table = pq.read_table(path, read_dictionary=texts_of)
         about = json.loads((table.schema.metadata or {})[METADATA])
         values = _joined(table, "label")
         if values is None:
@@ -99,7 +106,10 @@ def read_labels(path: Path) -> Stored:
             width = int(about["one_hot"])
             if not 1 < width <= MAX_LABEL_COLUMNS:
                 raise ValueError(f"{width} classes")
-            codes, values = values, np.zeros((len(values), width), dtype=np.dtype(str(about["dtype"])))
+            dtype = np.dtype(str(about["dtype"]))
+            if dtype.kind not in "fiub" or len(values) * width * dtype.itemsize > MAX_ONE_HOT_BYTES:
+                raise ValueError(f"{len(values)} rows of {width} classes of {dtype}")
+            codes, values = values, np.zeros((len(values), width), dtype=dtype)
             values[np.arange(len(codes)), codes] = 1
         return Stored(values, _joined(table, "prediction"), _joined(table, "weight"))
     except Exception as error:  # noqa: BLE001 - damaged files raise what their decoder raises
@@ -145,8 +155,11 @@ def read_inputs(path: Path) -> Any:
         if path.suffix == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False)
         if path.suffix == ".npz":
+            check_archive(path)
             with np.load(path, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
+        metadata = pq.read_metadata(path)
+        check_rows(metadata.num_rows * metadata.num_columns, path)
         frame = pd.read_parquet(path)
     except Exception as error:  # noqa: BLE001 - damaged files raise what their decoder raises
         text = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
@@ -202,10 +215,13 @@ def _joined(table: pa.Table, name: str) -> np.ndarray | None:
 
 def _numpy(column: pa.ChunkedArray) -> np.ndarray:
     """Numbers as they are; text by its dictionary, a missing one empty: one string a class, not one a row."""
+    if pa.types.is_dictionary(column.type):
+        codes = column.unify_dictionaries().combine_chunks()
+        indices = codes.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return texts(["", *codes.dictionary.to_pylist()], indices + 1)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         codes = column.combine_chunks().fill_null("").dictionary_encode()
-        names = np.array(codes.dictionary.to_pylist() or [""], dtype=str)
-        return np.asarray(names[codes.indices.to_numpy(zero_copy_only=False)])
+        return texts(codes.dictionary.to_pylist(), codes.indices.to_numpy(zero_copy_only=False))
     return np.asarray(column.to_numpy())
 
 

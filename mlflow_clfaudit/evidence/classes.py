@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,12 +16,14 @@ from typing import Any
 import numpy as np
 import yaml
 
+from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.files import OWN_FOLDERS, SPLIT_WORDS, names_classes, words_of
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.tables import read
 
 MAX_BYTES = 4 * 2**20
+MAX_YAML_BYTES = 2**18  # PyYAML reads some 50 kB a second
 MAX_CLASSES = 100_000
 PARAMS = ("classes", "class_names", "labels", "label_names", "target_names")
 
@@ -37,8 +40,10 @@ class ClassList:
 
 @provides()
 def class_lists(run: Run) -> tuple[ClassList, ...]:
-    """Every list of classes among the artifacts and params, encoders first."""
+    """Every list of classes among the artifacts and params, encoders first; Missing where there is none."""
     found = [*_of_files(run), *_of_params(run)]
+    if not found:
+        raise Missing("the run names no classes", "mlflow_clfaudit.log_labels(y, split=…, classes=[…])")
     return tuple(sorted(found, key=lambda item: (not item.is_encoder, not item.source.startswith(OWN_FOLDERS))))
 
 
@@ -49,7 +54,7 @@ def _of_files(run: Run) -> Iterator[ClassList]:
         words = words_of(PurePosixPath(path).stem)
         try:
             local = run.fetch(path)
-            if local.stat().st_size > MAX_BYTES:
+            if local.stat().st_size > (MAX_YAML_BYTES if local.suffix.lower() in (".yaml", ".yml") else MAX_BYTES):
                 continue
             names = _names(local)
         except Exception:  # noqa: BLE001, S112 - a file that is not what its name says is no evidence
@@ -122,31 +127,75 @@ def _encoder_classes(path: Path) -> object:
     if os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() in ("false", "0"):
         return None
     content = _EncoderUnpickler(io.BytesIO(path.read_bytes())).load()
-    return content.classes_ if isinstance(content, _Encoder) else content
+    classes = dict(content.state or {}).get("classes_") if isinstance(content, _Encoder) else content
+    return classes.values() if isinstance(classes, _Array) else classes
 
 
-class _Encoder:
-    """Stands in for a scikit-learn encoder: takes its attributes and runs none of its code."""
+class _Recorded:
+    """What a pickle says about an object, written down in place of making the object."""
 
-    classes_: object = None
+    arguments: tuple[object, ...] = ()
+    state: Any = None
 
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.classes_ = state.get("classes_")
+    def __init__(self, *arguments: object) -> None:
+        self.arguments = arguments
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
 
 
-class _EncoderUnpickler(pickle.Unpickler):
-    """Reads the arrays and names of a label encoder and refuses to import anything else, so that no code runs."""
+class _Encoder(_Recorded):
+    pass
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in (
-            ("sklearn.preprocessing._label", "LabelEncoder"),
-            ("sklearn.preprocessing.label", "LabelEncoder"),
-            ("sklearn.preprocessing._label", "LabelBinarizer"),
-            ("sklearn.preprocessing.label", "LabelBinarizer"),
-        ):
-            return _Encoder
-        if module.startswith("numpy") and name in ("ndarray", "dtype", "_reconstruct", "scalar"):
-            return super().find_class(module, name)
+
+class _Type(_Recorded):
+    """A NumPy dtype, or the class ndarray where it is an argument."""
+
+
+class _Array(_Recorded):
+    """An ndarray, whose state is (version, shape, dtype, is Fortran, bytes or list)."""
+
+    def values(self) -> object:
+        _, _, dtype, _, content = self.state
+        return content if isinstance(content, list) else _numbers(content, dtype)
+
+
+class _Buffer(_Array):
+    """The same as protocol 5 writes it, from the arguments (bytes, dtype, shape, order)."""
+
+    def values(self) -> object:
+        return _numbers(self.arguments[0], self.arguments[1])
+
+
+def _numbers(content: Any, dtype: Any) -> np.ndarray:
+    name = dtype.arguments[0]
+    if not isinstance(name, str) or not re.fullmatch("[iuU][0-9]{1,5}", name):
+        raise pickle.UnpicklingError(f"an encoder's classes are not of dtype {name!r}")
+    order = dtype.state[1] if isinstance(dtype.state, tuple) and dtype.state[1] in ("<", ">") else ""
+    return np.frombuffer(content, dtype=np.dtype(f"{order}{name}"))
+
+
+class _Scalar(_Recorded):
+    pass
+
+
+RECORDED: Mapping[str, type[_Recorded]] = {
+    "LabelEncoder": _Encoder,
+    "LabelBinarizer": _Encoder,
+    "_reconstruct": _Array,
+    "_frombuffer": _Buffer,
+    "ndarray": _Type,
+    "dtype": _Type,
+    "scalar": _Scalar,
+}
+
+
+class _EncoderUnpickler(pickle._Unpickler):  # the one in C trusts sizes in the file
+    """Reads what a pickle says without importing or calling anything that it names."""
+
+    def find_class(self, module: str, name: str) -> type[_Recorded]:
+        if module.partition(".")[0] in ("sklearn", "numpy") and name in RECORDED:
+            return RECORDED[name]
         raise pickle.UnpicklingError(f"{module}.{name} is not part of a label encoder")
 
 

@@ -29,6 +29,10 @@ SAMPLE_ROWS = 6_000
 COMPILE_OPTIONS: Mapping[str, Mapping[str, Any]] = {"tensorflow": {"jit_compile": False}, "jax": {}, "torch": {}}
 
 
+REGISTER = "register its custom objects, or log it with them"
+PICKLED_OBJECTS = ("custom_objects.cloudpickle", "global_custom_objects.cloudpickle")
+
+
 @dataclass(frozen=True)
 class Network:
     """A loaded Keras model with its head tapped.
@@ -80,6 +84,11 @@ class Served:
         if outputs.shape[1] == 1:
             return (outputs[:, 0] > threshold).astype(np.int64)
         return np.asarray(np.argmax(outputs, axis=1), dtype=np.int64)
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether the outputs can stand for every class: a unit for each, or one unit for two."""
+        return self.width >= self.classes or (self.width == 1 and self.classes == 2)
 
     @cached_property
     def accuracy(self) -> float:
@@ -167,18 +176,23 @@ class Trial:
 
 
 @provides(tier=Tier.FORWARD)
-def network(keras_file: Path, spec: Spec, head: Head, device: str) -> Network:
-    """The logged model, loaded in Keras's safe mode without its compile arguments."""
+def network(
+    keras_file: Path, spec: Spec, head: Head, device: str, model_folder: Path, allow_unsafe: bool | None = None
+) -> Network:
+    """The logged model, loaded without its compile arguments; in Keras's safe mode unless more was allowed."""
     keras = import_keras(spec.backend, device)
 
     def reload() -> Any:
-        return _with_head(keras, keras.saving.load_model(keras_file, compile=False, safe_mode=True), spec, head)
+        return _with_head(keras, keras.saving.load_model(keras_file, compile=False, **options), spec, head)
 
     try:
+        options = load_options(model_folder, allow_unsafe)
         model = reload()
     except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
         text = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise Missing(f"the model does not load: {text}", "register its custom objects, or log it with them") from None
+        brings_code = "safe_mode" in text or "untrusted" in text or "Lambda" in text
+        remedy = "--allow-unsafe, where you trust the model" if brings_code else REGISTER
+        raise Missing(f"the model does not load: {text}", remedy) from None
     return Network(model, _tap(keras, model, head), reload, keras.backend.backend(), _device_name(keras))
 
 
@@ -219,10 +233,10 @@ def serve(network: Network, rows: Rows, head: Head, *, limit: int | None = None)
     """Pass rows through the model once. Features and inputs are kept only of a sample that probes can use."""
     if rows.labels.form in ("multi-hot", "matrix", "continuous"):
         raise Missing(f"{rows.labels.form} labels are not judged row by row")
-    inputs, labels = rows.inputs, rows.labels
+    inputs, labels = _learnt_from(rows, head)
     width = _width(network, head)
     truth, classes = class_indices(labels, width)
-    if limit is not None and rows.count > limit:
+    if limit is not None and len(truth) > limit:
         chosen = stratified(truth, limit)
         inputs, truth = take(inputs, chosen), truth[chosen]
     features, logits, outputs = forward(network, inputs)
@@ -242,6 +256,17 @@ def serve(network: Network, rows: Rows, head: Head, *, limit: int | None = None)
         inputs=inputs,
         total=rows.count,
     )
+
+
+def _learnt_from(rows: Rows, head: Head) -> tuple[Any, LabelSet]:
+    """The inputs and labels of the rows that the loss counts: those of its `ignore_class` are nobody's mistake."""
+    ignored = head.loss.options.get("ignore_class") if head.loss is not None else None
+    labels = rows.labels
+    if ignored is None or labels.codes.dtype.kind not in "iu" or ignored not in labels.classes:
+        return rows.inputs, labels
+    kept = np.flatnonzero(labels.codes != ignored)
+    scale = None if labels.scale is None else labels.scale[labels.scale != ignored]
+    return take(rows.inputs, kept), replace(labels, values=labels.values[kept], scale=scale)
 
 
 def class_indices(labels: LabelSet, width: int | None) -> tuple[np.ndarray, int]:
@@ -312,6 +337,24 @@ def import_keras(backend: str | None, device: str) -> Any:
     if device == "gpu" and "GPU" not in _device_name(keras):
         raise Missing("no GPU is visible to Keras", "--device auto")
     return keras
+
+
+def load_options(model_folder: Path, allow_unsafe: bool | None) -> dict[str, Any]:
+    """How Keras may load the model: without code of its own, or with its Lambdas and its pickled custom objects.
+
+    MLflow's own MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false forbids both, whatever else was allowed.
+    """
+    if not allow_unsafe or os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() in ("false", "0"):
+        return {"safe_mode": True}
+    import pickle
+
+    objects: dict[str, Any] = {}
+    for name in PICKLED_OBJECTS:
+        path = model_folder / "data" / name
+        if path.is_file():
+            with path.open("rb") as file:
+                objects |= pickle.load(file)  # noqa: S301 - --allow-unsafe asked for it
+    return {"safe_mode": False, "custom_objects": objects}
 
 
 @contextlib.contextmanager
@@ -495,7 +538,9 @@ class Compiled:
 
 
 @provides(tier=Tier.FORWARD)
-def compiled(keras_file: Path, spec: Spec, device: str) -> Compiled:
+def compiled(
+    keras_file: Path, spec: Spec, device: str, model_folder: Path, allow_unsafe: bool | None = None
+) -> Compiled:
     """The logged model loaded with its compile arguments; Missing where it has none or they are the user's own."""
     if not spec.compiled or any(item.loss is None for item in spec.heads):
         raise Missing("the model was saved without its loss", "model.compile(loss=…) before logging the model")
@@ -504,7 +549,7 @@ def compiled(keras_file: Path, spec: Spec, device: str) -> Compiled:
         with warnings.catch_warnings():
             # An optimizer that cannot take its saved state says so; nothing is trained here.
             warnings.simplefilter("ignore")
-            model = keras.saving.load_model(keras_file, compile=True, safe_mode=True)
+            model = keras.saving.load_model(keras_file, compile=True, **load_options(model_folder, allow_unsafe))
     except Exception as error:  # noqa: BLE001 - whatever a stranger's loss or metric raises
         text = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise Missing(f"the model does not load with its loss and metrics: {text}") from None

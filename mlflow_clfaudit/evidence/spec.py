@@ -12,11 +12,12 @@ from typing import Any
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import keras_config, provides
 from mlflow_clfaudit.evidence.architecture import Head, Layer, Loss, Metric, Optimizer, Spec
+from mlflow_clfaudit.evidence.archives import read_member
 from mlflow_clfaudit.evidence.run import LOG_MODEL
 
 __all__ = ["Head", "Layer", "Loss", "Metric", "Optimizer", "Spec", "head", "keras_file", "loss", "spec"]
 
-MAX_CONFIG_BYTES = 64 * 2**20
+MAX_CONFIG_BYTES = 32 * 2**20
 
 
 @provides()
@@ -38,7 +39,7 @@ def spec(keras_file: Path, flavors: Mapping[str, Any]) -> Spec:
             config = _read_json(archive, "config.json")
             metadata = _read_json(archive, "metadata.json")
         parsed = keras_config.parse(config)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001 - a stranger's file can be wrong in any way
         text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise Missing(f"the model file cannot be read: {text}", LOG_MODEL) from None
     backend = (flavors.get("keras") or {}).get("keras_backend") or ("tensorflow" if "tensorflow" in flavors else None)
@@ -70,9 +71,7 @@ def loss(head: Head) -> Loss:
 
 
 def _read_json(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
-    if archive.getinfo(name).file_size > MAX_CONFIG_BYTES:
-        raise ValueError(f"{name} is larger than {MAX_CONFIG_BYTES} bytes")
-    parsed = json.loads(archive.read(name))
+    parsed = json.loads(read_member(archive, name, MAX_CONFIG_BYTES))
     if not isinstance(parsed, dict):
         raise ValueError(f"{name} is not a JSON object")
     return parsed

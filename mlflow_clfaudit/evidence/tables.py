@@ -13,8 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.evidence.archives import MAX_RATIO, MAX_UNPACKED_BYTES, check_archive
 
-MAX_JSON_BYTES = 512 * 2**20
+MAX_JSON_BYTES = 128 * 2**20
+MAX_COLUMNS = 100_000
+MAX_LINE = 8 * 2**20
+MAX_TEXT_BYTES = 2**30
 LABEL_COLUMNS = ("label", "labels", "target", "targets", "class", "y", "y_true", "truth", "outcome", "category")
 INDEX_COLUMNS = ("index", "id", "row", "row_id", "rowid", "idx", "sample", "sample_id", "filename", "file", "path")
 
@@ -24,6 +28,7 @@ class Archive(Mapping[str, np.ndarray]):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        check_archive(path)
         with np.load(path, allow_pickle=False) as archive:
             self.keys_in_order = list(archive.files)
 
@@ -103,8 +108,7 @@ def _read(path: Path, choose: Callable[[Sequence[str]], list[str] | None] | None
         if suffix == ".npz":
             return Archive(path)
         if suffix == ".parquet":
-            names = [name for name in pq.read_schema(path).names if not name.startswith("__index_level_")]
-            return _columns(pd.read_parquet(path, columns=choose(names) if choose else None))
+            return _columns(_read_parquet(path, choose))
         if suffix in (".csv", ".tsv", ".txt"):
             return _columns(_read_csv(path, choose))
         if suffix == ".json":
@@ -114,6 +118,24 @@ def _read(path: Path, choose: Callable[[Sequence[str]], list[str] | None] | None
     except Exception as error:  # noqa: BLE001 - every format's reader has errors of its own
         raise _unreadable(path, error) from None
     raise Missing(f"{path.name}: unknown format; use npy, npz, csv, parquet or json")
+
+
+def _read_parquet(path: Path, choose: Callable[[Sequence[str]], list[str] | None] | None) -> pd.DataFrame:
+    metadata = pq.read_metadata(path)
+    schema = metadata.schema.to_arrow_schema()
+    names = [name for name in schema.names if not name.startswith("__index_level_")]
+    chosen = (choose(names) if choose else None) or schema.names
+    check_rows(metadata.num_rows * len(chosen), path)
+    # Text is read by its dictionary: a long one may stand in every row, and cost nothing in the file.
+    text = [name for name in chosen if pa.types.is_string(schema.field(name).type)]
+    frame: pd.DataFrame = pq.read_table(path, columns=chosen, read_dictionary=text).to_pandas()
+    return frame
+
+
+def check_rows(values: int, path: Path) -> None:
+    """ValueError for a file that declares more values than one of its size holds, and more than fit in memory."""
+    if 8 * values > max(MAX_UNPACKED_BYTES, MAX_RATIO * path.stat().st_size):
+        raise ValueError(f"its {path.stat().st_size} bytes declare {values} values")
 
 
 def _unreadable(path: Path, error: Exception) -> Missing:
@@ -145,7 +167,16 @@ def _columns(frame: pd.DataFrame) -> Mapping[str, np.ndarray]:
     first = str(frame.columns[0]) if len(frame.columns) else ""
     if len(frame.columns) > 1 and (first.startswith("Unnamed") or first.lower() == "index"):
         frame = frame.iloc[:, 1:]
-    return {str(name): _array(frame[name]) for name in frame.columns}
+    found: dict[str, np.ndarray] = {}
+    problem: Missing | None = None
+    for place, name in enumerate(frame.columns):
+        try:
+            found[str(name)] = _array(frame.iloc[:, place])
+        except Missing as missing:
+            problem = missing
+    if problem is not None and not found:
+        raise problem
+    return found
 
 
 def _array(column: pd.Series[Any]) -> np.ndarray:
@@ -155,26 +186,47 @@ def _array(column: pd.Series[Any]) -> np.ndarray:
     if column.dtype.kind in "fiub":
         # Pandas's own nullable numbers.
         return column.to_numpy(dtype="float64", na_value=np.nan) if column.hasnans else column.to_numpy()
-    try:
-        encoded = pa.array(column, from_pandas=True).cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        encoded = pa.array(column.astype(str), type=pa.string())
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        names = ["", *_as_text(pd.Series(column.cat.categories)).to_pylist()]
+        return texts(names, column.cat.codes.to_numpy(dtype=np.int64) + 1)
+    encoded = _as_text(column)
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     # Text by its dictionary: one string a class, not one a row.
     codes = encoded.fill_null("").dictionary_encode()
-    names = np.array(codes.dictionary.to_pylist() or [""], dtype=str)
-    return np.asarray(names[codes.indices.to_numpy(zero_copy_only=False)])
+    return texts(codes.dictionary.to_pylist(), codes.indices.to_numpy(zero_copy_only=False))
+
+
+def _as_text(column: pd.Series[Any]) -> Any:
+    """The values as an Arrow array of strings."""
+    try:
+        return pa.array(column, from_pandas=True).cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return pa.array(column.astype(str), type=pa.string())
+
+
+def texts(names: Sequence[str], codes: np.ndarray) -> np.ndarray:
+    """Text (N,) from its dictionary; Missing where the longest of the texts makes the array too large."""
+    longest = max(map(len, names), default=0)
+    if 4 * longest * max(len(codes), len(names)) > MAX_TEXT_BYTES:
+        raise Missing(f"{len(codes)} rows of text of up to {longest} characters are no labels")
+    return np.asarray(np.array(names or [""], dtype=str)[codes])
 
 
 def _read_csv(path: Path, choose: Callable[[Sequence[str]], list[str] | None] | None) -> pd.DataFrame:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first, second = file.readline(), file.readline()
+    with path.open("rb") as content:
+        encoding = "utf-16" if content.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    with path.open(encoding=encoding, errors="replace") as file:
+        first, second = file.readline(MAX_LINE), file.readline(MAX_LINE)
+    if "\0" in first or "\0" in second:
+        raise Missing(f"{path.name} holds no text", "log arrays as .npy")
     separator = max(",;\t", key=first.count)
+    if len(first) >= MAX_LINE or first.count(separator) >= MAX_COLUMNS:
+        raise Missing(f"{path.name}: its first line is too long for a table", "log arrays as .npy")
     cells = [cell.strip().strip('"') for cell in first.rstrip("\r\n").split(separator)]
     below = [cell.strip().strip('"') for cell in second.rstrip("\r\n").split(separator)]
     headless = all(_is_number(cell) for cell in cells) and not _numbers_columns(cells, below)
-    options: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "encoding_errors": "replace"}
+    options: dict[str, Any] = {"sep": separator, "encoding": encoding, "encoding_errors": "replace"}
     if headless:
         return _frame(path, header=None, **options)
     frame = _frame(path, header=0, usecols=choose(cells) if choose else None, **options)
