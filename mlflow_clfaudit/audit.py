@@ -21,8 +21,10 @@ from mlflow_clfaudit.rank import Ranked, rank
 from mlflow_clfaudit.registry import Check, all_checks, select
 from mlflow_clfaudit.report.figures import figures
 from mlflow_clfaudit.storage import SPLITS
-from mlflow_clfaudit.types import Outcome, Report, Severity, Tier
+from mlflow_clfaudit.types import Outcome, Report, Severity, Status, Tier, Verdict
 
+# Evidence that is there for every run, whatever it logged.
+PARAMS_ALONE = {"run", "fit", "overrides", "output", "device", "budget"}
 IGNORE_TAG = "clfaudit.ignore."
 
 
@@ -38,6 +40,7 @@ def audit_run(
     select_checks: Iterable[str] = (),
     ignore: Mapping[str, str] | None = None,
     budget: float = 20.0,
+    allow_unsafe: bool = False,
     time_limit: float | None = None,
     unless: Callable[[Run], str | None] | None = None,
     dry_run: bool = False,
@@ -55,6 +58,8 @@ def audit_run(
         select_checks: names of checks or areas; all when empty.
         ignore: check names with the reason why they do not count.
         budget: seconds for all counterfactual trainings together.
+        allow_unsafe: run code that the model brings along: Lambda layers, pickled custom objects. Never where
+            MLFLOW_ALLOW_PICKLE_DESERIALIZATION is false.
         time_limit: seconds after which no model is run any more; the checks that would need it are skipped.
         unless: asked once the run has been read; a reason ends the audit with LeftAlone, and nothing is written.
         dry_run: write nothing to MLflow.
@@ -82,6 +87,7 @@ def audit_run(
             checks=checks,
             ignore=ignore,
             budget=budget,
+            allow_unsafe=allow_unsafe,
             deadline=None if time_limit is None else time.monotonic() + time_limit - read,
             seconds={"read": read},
         )
@@ -113,6 +119,7 @@ def audit(
     checks: Iterable[Check] | None = None,
     ignore: Mapping[str, str] | None = None,
     budget: float = 20.0,
+    allow_unsafe: bool = False,
     deadline: float | None = None,
     seconds: Mapping[str, float] | None = None,
 ) -> Report:
@@ -127,6 +134,7 @@ def audit(
             "overrides": overrides or Overrides(),
             "device": device,
             "budget": Budget(budget),
+            "allow_unsafe": allow_unsafe,
             "output": 0,
         },
         cap=Tier.parse(tier),
@@ -143,7 +151,7 @@ def audit(
         run_id=run.run_id,
         run_name=run.name,
         experiment_id=run.experiment_id,
-        verdict=ranked.verdict,
+        verdict=ranked.verdict if _judged(outcomes, ranked, chosen) else Verdict.NOT_AUDITED,
         root_cause=ranked.root_cause,
         findings=ranked.findings,
         symptoms=ranked.symptoms,
@@ -165,6 +173,19 @@ def _must_exist(run: Run, overrides: Overrides) -> None:
                 raise UsageError(f"--{option} {split}=…: a split is one of {', '.join(SPLITS)}")
             if not Path(path).is_file() and path not in run.artifacts:
                 raise UsageError(f"--{option} {split}={path}: neither a local file nor an artifact of the run")
+
+
+def _judged(outcomes: Sequence[Outcome], ranked: Ranked, checks: Sequence[Check]) -> bool:
+    """Whether anything was found that counts, or a check ran on more than the names and params that every run has."""
+    if ranked.verdict is not Verdict.HEALTHY:
+        return True
+    needs = {check.name: set(check.needs.required) for check in checks}
+    return any(
+        outcome.status in (Status.PASSED, Status.FIRED)
+        and outcome.area != "reproduction"
+        and needs[outcome.check] - PARAMS_ALONE
+        for outcome in outcomes
+    )
 
 
 def _ranked(evidence: Evidence, checks: Sequence[Check], outcomes: list[Outcome]) -> tuple[list[Outcome], Ranked]:

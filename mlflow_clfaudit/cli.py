@@ -93,6 +93,7 @@ def cli() -> None:
 )
 @click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write the report as JSON here too.")
 @click.option("--budget", default=20.0, show_default=True, help="Seconds for counterfactual trainings.")
+@click.option("--allow-unsafe", is_flag=True, help="Run code that the model brings along: Lambda layers, pickles.")
 @click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
 @click.option("--dry-run", is_flag=True, help="Write nothing to MLflow.")
 def run_command(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LOG_MODEL = 'mlflow.keras.log_model(model, name="model")'
 MAX_ARTIFACTS = 2000
+MAX_MLMODEL_BYTES = 2**20
 SKIPPED_FOLDERS = ("tensorboard_logs", "checkpoints", "clfaudit/report")
 # What the hook kept of the training, and the model where MLflow lost it.
 EVIDENCE_FOLDER = "clfaudit/evidence"
@@ -240,8 +241,11 @@ def flavors(model_folder: Path) -> Mapping[str, Any]:
     import yaml
 
     try:
-        parsed = yaml.safe_load((model_folder / "MLmodel").read_text(encoding="utf-8"))
-        return dict(parsed["flavors"])
+        file = model_folder / "MLmodel"
+        if file.stat().st_size > MAX_MLMODEL_BYTES:
+            raise ValueError(f"it is larger than {MAX_MLMODEL_BYTES // 2**20} MB")
+        parsed = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return {str(name): found if isinstance(found, dict) else {} for name, found in parsed["flavors"].items()}
     except Exception as error:  # noqa: BLE001 - yaml's errors and a wrong shape alike
         raise Missing(f"the MLmodel file cannot be read: {_first_line(error)}", LOG_MODEL) from None
 
