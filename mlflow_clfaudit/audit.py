@@ -151,7 +151,7 @@ def audit(
         run_id=run.run_id,
         run_name=run.name,
         experiment_id=run.experiment_id,
-        verdict=ranked.verdict if _judged(outcomes, ranked, chosen) else Verdict.NOT_AUDITED,
+        verdict=ranked.verdict if _judged(run, evidence, outcomes, ranked, chosen) else Verdict.NOT_AUDITED,
         root_cause=ranked.root_cause,
         findings=ranked.findings,
         symptoms=ranked.symptoms,
@@ -175,10 +175,17 @@ def _must_exist(run: Run, overrides: Overrides) -> None:
                 raise UsageError(f"--{option} {split}={path}: neither a local file nor an artifact of the run")
 
 
-def _judged(outcomes: Sequence[Outcome], ranked: Ranked, checks: Sequence[Check]) -> bool:
-    """Whether anything was found that counts, or a check ran on more than the names and params that every run has."""
+def _judged(
+    run: Run, evidence: Evidence, outcomes: Sequence[Outcome], ranked: Ranked, checks: Sequence[Check]
+) -> bool:
+    """Whether anything was found that counts, or a check ran on more than the names and params that every run has.
+
+    A run that failed is not called healthy where its model was never run.
+    """
     if ranked.verdict is not Verdict.HEALTHY:
         return True
+    if run.status != "FINISHED" and evidence.peek("network") is None:
+        return False
     needs = {check.name: set(check.needs.required) for check in checks}
     return any(
         outcome.status in (Status.PASSED, Status.FIRED)

@@ -85,7 +85,7 @@ class _Ended:
     """A run that has ended and is to be audited."""
 
     run_id: str
-    status: str
+    tier: str
 
 
 @dataclass
@@ -93,6 +93,7 @@ class _Known:
     """What this process knows about a run that is still going on."""
 
     classifies: bool = False
+    fitted: bool = False
     other_fits: int = 0
     manifest: dict[str, Any] | None = None
     stored: bool = False
@@ -190,8 +191,8 @@ def _join_events(events: ModuleType) -> None:
         return
     reactions: Mapping[str, Callable[..., None]] = {
         "log_original_function_start": _event_starts,
-        "log_original_function_success": _event_ends,
-        "log_original_function_error": _event_ends,
+        "log_original_function_success": _event_succeeds,
+        "log_original_function_error": _event_fails,
     }
 
     def method(name: str) -> Callable[..., None]:
@@ -258,11 +259,14 @@ def _join_keras(keras: ModuleType) -> None:
             opened = _fit_starts(None, model, args, kwargs)
         if not opened:
             return original(model, *args, **kwargs)
+        succeeded = False
         try:
-            return original(model, *args, **kwargs)
+            history = original(model, *args, **kwargs)
+            succeeded = True
         finally:
             with _guarded():
-                _fit_ends(None)
+                _fit_ends(None, succeeded=succeeded)
+        return history
 
     fit.is_clfaudit = True  # type: ignore[attr-defined]
     owner.fit = fit
@@ -273,9 +277,14 @@ def _event_starts(session: Any, _: Any, function: str, args: Any, kwargs: Any) -
         _fit_starts(session.id, args[0], args[1:], kwargs)
 
 
-def _event_ends(session: Any, _: Any, function: str, *__: Any) -> None:
+def _event_succeeds(session: Any, _: Any, function: str, *__: Any) -> None:
     if function == "fit":
-        _fit_ends(session.id)
+        _fit_ends(session.id, succeeded=True)
+
+
+def _event_fails(session: Any, _: Any, function: str, *__: Any) -> None:
+    if function == "fit":
+        _fit_ends(session.id, succeeded=False)
 
 
 def _fit_starts(session: str | None, model: Any, args: Any, kwargs: Any) -> bool:
@@ -310,7 +319,7 @@ def _session() -> str | None:
     return None if session is None else str(session.id)
 
 
-def _fit_ends(session: str | None) -> None:
+def _fit_ends(session: str | None, *, succeeded: bool) -> None:
     current = _thread.fit
     if current is None or current.session != session:
         return
@@ -320,10 +329,10 @@ def _fit_ends(session: str | None) -> None:
     _thread.fit = None
     if session is not None:
         _state.sessions.pop(session, None)
-    _fitted(current)
+    _fitted(current, succeeded)
 
 
-def _fitted(fit: _Fit) -> None:
+def _fitted(fit: _Fit, succeeded: bool) -> None:
     """Capture what the fit() was given and keep it with the run that is active; else until its model is logged."""
     from mlflow import MlflowClient, active_run
 
@@ -338,7 +347,7 @@ def _fitted(fit: _Fit) -> None:
     run = active_run()
     if run is not None:
         with _guarded(MlflowClient(), run.info.run_id):
-            _keep(run.info.run_id, fit.model, captured)
+            _keep(run.info.run_id, fit.model, captured, succeeded=succeeded)
     elif captured is not None:
         _state.homeless = (weakref.ref(fit.model, _forget), captured)
 
@@ -348,7 +357,7 @@ def _forget(model: weakref.ref[Any]) -> None:
         _state.homeless = None
 
 
-def _keep(run_id: str, model: Any, captured: Capture | None) -> None:
+def _keep(run_id: str, model: Any, captured: Capture | None, *, succeeded: bool = True) -> None:
     """Store the first fit() of a run at once, and the last when the run ends: a loop of fits is not slowed by each."""
     from mlflow import MlflowClient
 
@@ -359,6 +368,7 @@ def _keep(run_id: str, model: Any, captured: Capture | None) -> None:
         known.other_fits += 1
         return
     known.classifies = True
+    known.fitted = succeeded
     known.model = weakref.ref(model)
     if known.manifest is None:
         known.pending = captured
@@ -433,14 +443,14 @@ def _before_end(client: MlflowClient, run_id: str, status: str) -> _Ended | None
         return None
     if not (known is not None and known.classifies) and not _may_classify(run):
         return None
-    if known is not None:
-        _keep_lost_model(client, run, known)
+    kept = known is not None and _keep_lost_model(client, run, known)
     if settings.mode != "deferred" and known is not None and known.classifies:
         # So that a watcher on the same store leaves the run to this process.
         from mlflow_clfaudit.lease import Owner
 
         Owner(name=_owner(run_id)).take(client, run_id)
-    return _Ended(run_id, status)
+    # Where MLflow fails to log the model after a fit() that went well, it ends its own run as FAILED, too.
+    return _Ended(run_id, "probe" if status == "FINISHED" or kept else "static")
 
 
 def _may_classify(run: Run) -> bool:
@@ -451,22 +461,23 @@ def _may_classify(run: Run) -> bool:
     return "loss" in run.data.metrics
 
 
-def _keep_lost_model(client: MlflowClient, run: Run, known: _Known) -> None:
+def _keep_lost_model(client: MlflowClient, run: Run, known: _Known) -> bool:
     """Keep the model where MLflow tried to log it and failed; where it was not to be logged, it is not ours to keep."""
     from mlflow_clfaudit.capture import framework_of
 
     model = known.model() if known.model is not None else None
     outputs = getattr(run, "outputs", None)
-    if model is None or outputs is None or framework_of(model) != "keras":
-        return
+    if model is None or outputs is None or not known.fitted or framework_of(model) != "keras":
+        return False
     attempts = [client.get_logged_model(item.model_id) for item in outputs.model_outputs]
     if not attempts or any(str(attempt.status) == "READY" for attempt in attempts):
-        return
+        return False
     import mlflow.keras
 
     with tempfile.TemporaryDirectory() as name:
         mlflow.keras.save_model(model, f"{name}/model", pip_requirements=["keras"])
         client.log_artifacts(run.info.run_id, f"{name}/model", f"{EVIDENCE_FOLDER}/model")
+    return True
 
 
 def _after_end(client: MlflowClient, ended: _Ended) -> None:
@@ -475,7 +486,7 @@ def _after_end(client: MlflowClient, ended: _Ended) -> None:
         return
     uri = client.tracking_uri
     if settings.mode == "inprocess" and _may_run_models():
-        audit_ended(ended.run_id, uri, ended.status, time_limit=settings.time_limit, silent=settings.silent)
+        audit_ended(ended.run_id, uri, ended.tier, time_limit=settings.time_limit, silent=settings.silent)
     else:
         _detach(ended, uri)
 
@@ -493,7 +504,7 @@ def _detach(ended: _Ended, tracking_uri: str) -> None:
     code = "import sys; from mlflow_clfaudit.hook import audit_ended; audit_ended(*sys.argv[1:])"
     environment = {name: value for name, value in os.environ.items() if name not in (AUTO, "MLFLOW_RUN_ID")}
     process = subprocess.Popen(  # noqa: S603 - this interpreter, our own code
-        [sys.executable, "-c", code, ended.run_id, tracking_uri, ended.status],
+        [sys.executable, "-c", code, ended.run_id, tracking_uri, ended.tier],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -504,9 +515,9 @@ def _detach(ended: _Ended, tracking_uri: str) -> None:
 
 
 def audit_ended(
-    run_id: str, tracking_uri: str, status: str = "FINISHED", *, time_limit: float | None = None, silent: bool = True
+    run_id: str, tracking_uri: str, tier: str = "probe", *, time_limit: float | None = None, silent: bool = True
 ) -> None:
-    """Audit a run that has ended, by its files alone where it failed. Never raises: see the module.
+    """Audit a run that has ended, if it trained a classifier. Never raises: see the module.
 
     Raises:
         KeyboardInterrupt: the user wants to go on.
@@ -525,7 +536,7 @@ def audit_ended(
             report = audit_run(
                 run_id,
                 tracking_uri=tracking_uri,
-                tier="probe" if status == "FINISHED" else "static",
+                tier=tier,
                 budget=20.0 if time_limit is None else time_limit / 3,
                 time_limit=time_limit,
                 unless=lambda run: unchanged(run) or no_classifier(run),
