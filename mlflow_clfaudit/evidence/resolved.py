@@ -41,12 +41,17 @@ def misresolved(head: Head, form: str | None) -> Iterator[Misresolved]:
         elif metric.name == "binary_accuracy" and form == "one-hot" and head.activation == "softmax":
             floor = f"the share of right entries, which is at least {1 - 1 / units:.2f} for a constant answer"
             yield Misresolved(metric, floor, 'metrics=["accuracy"]')
-        elif metric.name in ("top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy"):
+        elif _plain(metric.name) in ("topkcategoricalaccuracy", "sparsetopkcategoricalaccuracy"):
             if int(options.get("k") or 5) >= units:
                 yield Misresolved(metric, f"1.0, since k covers all {units} classes", f"k below {units}")
         elif metric.name in ("accuracy", "acc") and metric.by_string and form == "multi-hot":
             use = "keras.metrics.BinaryAccuracy()"
             yield Misresolved(metric, "whether the largest output is the first of the row's labels", use)
+
+
+def _plain(name: str) -> str:
+    """A metric's name without the underscores, which class names and strings place differently."""
+    return name.replace("_", "")
 
 
 def _on_one_unit(metric: Metric) -> Iterator[Misresolved]:
@@ -76,6 +81,6 @@ def values(name: str, served: Served) -> Mapping[str, float]:
         return {"computed": pooled, "meant": float(roc_auc_score(truth, outputs[:, 1]))}
     if name == "binary_accuracy":
         return {"computed": float(np.mean((outputs > 0.5) == one_hot)), "meant": accuracy}
-    if name.endswith("top_k_categorical_accuracy"):
+    if _plain(name).endswith("topkcategoricalaccuracy"):
         return {"computed": 1.0, "meant": accuracy}
     return {}

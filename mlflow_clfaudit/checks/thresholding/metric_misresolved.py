@@ -79,7 +79,8 @@ def as_computed_and_as_meant(
     )
     logged = float(curve[-1]) if curve is not None and len(curve) else None
     constant = curve is not None and len(curve) > 1 and float(np.ptp(curve)) <= tolerance
-    if abs(computed - meant) < apart and not constant:
+    few_errors = abs(computed - meant) >= apart / 2 and not 0.5 < (1 - computed) / max(1 - meant, 1e-9) < 2
+    if abs(computed - meant) < apart and not constant and not few_errors:
         severity = Severity.INFO
     else:
         severity = Severity.ERROR if abs(computed - meant) >= serious else Severity.WARN

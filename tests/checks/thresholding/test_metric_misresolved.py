@@ -27,9 +27,20 @@ def metric(name: str, **options: object) -> Metric:
         (make_head(2, "softmax", metrics=(metric("auc", multi_label=False),)), ONE_HOT),
         (make_head(10, "softmax", metrics=(Metric("binary_accuracy"),)), TEN),
         (make_head(4, "softmax", metrics=(metric("top_k_categorical_accuracy", k=5),)), None),
+        (make_head(3, "softmax", metrics=(metric("sparse_top_kcategorical_accuracy", k=3),)), None),
         (make_head(3, "sigmoid", metrics=(Metric("accuracy"),)), make_labels(np.tile([[1, 1, 0], [0, 1, 1]], (50, 1)))),
     ],
-    ids=["F1", "categorical", "precision", "recall", "AUC", "binary on one-hot", "top-k", "several labels"],
+    ids=[
+        "F1",
+        "categorical",
+        "precision",
+        "recall",
+        "AUC",
+        "binary on one-hot",
+        "top-k",
+        "sparse top-k",
+        "several labels",
+    ],
 )
 def test_fires(head: object, labels: object) -> None:
     (finding,) = findings(metric_misresolved, head=head, labels=labels)
