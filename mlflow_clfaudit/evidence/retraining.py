@@ -76,6 +76,12 @@ class Continued:
     seconds: float = 0.0
 
     @property
+    def duration(self) -> str:
+        """The epochs in words: 5 epochs, 1 epoch, 0.4 epochs."""
+        number = f"{self.epochs:.0f}" if self.epochs >= 1 else f"{self.epochs:.1f}"
+        return f"{number} epoch" if number == "1" else f"{number} epochs"
+
+    @property
     def information_gain(self) -> float:
         return (self.after.information or 0.0) - (self.before.information or 0.0)
 
@@ -87,6 +93,22 @@ class Continued:
     def p_value(self) -> float:
         """That the decisions after the training beat those before it, on the same rows."""
         return measures.accuracy_p_value(self.after.truth, self.before.decision, self.after.decision)
+
+    def agrees_with(self, losses: np.ndarray | None, *, above: float = 1.5, below: float = 0.75) -> bool:
+        """Whether the first epoch's loss is what the logged training losses (E,) ended with.
+
+        If not, fit() saw other rows, labels or another loss, and this training says nothing about that one. A loss
+        that still fell by a fifth in an epoch may begin lower; a net without loss has nothing to compare.
+        """
+        if losses is None or len(losses) == 0 or not np.isfinite(losses[-1]) or self.factor != 1.0:
+            return True
+        last = float(losses[-1])
+        falling = len(losses) == 1 or losses[-2] > 1.2 * last
+        return (
+            last >= 0
+            and self.loss_before <= above * last + 0.02
+            and (falling or self.loss_before >= below * last - 0.02)
+        )
 
     @property
     def summary(self) -> dict[str, float | str | None]:
@@ -164,7 +186,12 @@ class Retrainer:
             keras = import_keras(self.spec.backend, "auto")
             with self.budget.spend() as seconds, _steady_random(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self._done[change] = self._train(keras, change, seconds)
+                try:
+                    self._done[change] = self._train(keras, change, seconds)
+                except Missing:
+                    raise
+                except Exception as error:  # noqa: BLE001 - whatever a stranger's model and rows raise
+                    raise Missing(f"the training failed: {type(error).__name__}") from None
         return self._done[change]
 
     def contrast(self, control: Change, changed: Change) -> Contrast:
@@ -239,12 +266,12 @@ class Retrainer:
         started = time.perf_counter()
         while steps < limit:
             order = shuffled.permutation(served.rows)
+            # Some versions of Keras give a batch's own loss, some the mean since this reset: their means are close.
             batches: list[float] = []
+            model.reset_metrics()
             for start in starts:
                 chosen = np.sort(order[start : start + size])
                 batch = [array[chosen] for array in inputs] if isinstance(inputs, list) else inputs[chosen]
-                # Versions of Keras differ in whether a batch's loss is its own or the mean since the last reset.
-                model.reset_metrics()
                 logs = model.train_on_batch(batch, targets[chosen], class_weight=weight, return_dict=True)
                 batches.append(float(logs["loss"]))
                 steps += 1

@@ -32,8 +32,8 @@ def constant_prediction(
     That of the cause it is listed under.
 
     ## When it is legitimate
-    A rare class whose calibrated probability never reaches the threshold: where the outputs rank the rows well (AUC of
-    .75 and more) and tell more than the class shares do, it is a matter of the threshold and not reported here.
+    A rare class whose calibrated probability never reaches the threshold: where the outputs rank the rows well (AUC
+    of .75 and more) and tell more than the class shares do, it is a matter of the threshold and not reported here.
     """
     counts = np.bincount(served.decision, minlength=served.classes)
     top = int(np.argmax(counts))

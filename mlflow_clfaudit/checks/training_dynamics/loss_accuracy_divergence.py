@@ -28,8 +28,9 @@ def loss_accuracy_divergence(
     What is optimised is not what is counted: the outputs are not what the metric takes them for.
 
     ## How it is detected
-    Over at least eight epochs the loss falls by 30 % and the accuracy moves by less than .001; or the accuracy falls by
-    .02 from the first third of the epochs to the last, in step with a falling loss (Spearman .3 and more, p < .01).
+    Over at least eight epochs the loss falls by 30 % and the accuracy moves by less than .001; or the accuracy falls
+    by .02 from the first third of the epochs to the last, in step with a falling loss (Spearman .3 and more, p <
+    .01).
 
     ## Fix
     That of the cause it is listed under.

@@ -50,22 +50,24 @@ def under_trained(
     good: float = 0.95,
     nothing: float = 0.1,
 ) -> Iterator[Finding]:
-    """The network has learnt little of what its own features or its own weights would give: too few or too small steps.
+    """The network has learnt little of what its own features or its own weights would give: too few or too small
+    steps.
 
     ## Why it matters
-    A net that was stopped long before it converged, or whose learning rate is too small for its number of steps, looks
-    broken: one class for every row, accuracy at the share of a class. Nothing is wrong with its architecture, its
-    labels or its threshold; more or larger steps are the cure, and every other repair treats an effect.
+    A net that was stopped long before it converged, or whose learning rate is too small for its number of steps,
+    looks broken: one class for every row, accuracy at the share of a class. Nothing is wrong with its architecture,
+    its labels or its threshold; more or larger steps are the cure, and every other repair treats an effect.
 
     ## How it is detected
-    U = 1 - loss / loss of the best constant is below .5 on the training rows and on the judged rows, and the decisions
-    are not good either. That alone also describes a hard problem; the finding stands only if the proof succeeds.
+    U = 1 - loss / loss of the best constant is below .5 on the training rows and on the judged rows, and the
+    decisions are not good either. That alone also describes a hard problem; the finding stands only if the proof
+    succeeds.
 
     ## Proof
     Both are always tried. Training continued from the saved weights for a tenth of the logged epochs at ×1, ×10 and
     ×100 of the logged learning rate; and the head refitted on the frozen features. One of them must raise balanced
-    accuracy on rows that it did not learn from by .05 (error: .10), p < .01 after correction for three tries. Neither:
-    the net is at the ceiling of its problem or something else is wrong, and nothing is reported.
+    accuracy on rows that it did not learn from by .05 (error: .10), p < .01 after correction for three tries.
+    Neither: the net is at the ceiling of its problem or something else is wrong, and nothing is reported.
 
     Variants: `lr-too-low` where ×10 or ×100 gains three times what ×1 does, `stopped-early` where ×1 alone already
     brings half of the best gain.
@@ -78,6 +80,8 @@ def under_trained(
     probabilities, right decisions) do not fire, because no continuation and no probe decides better than they do.
     """
     rows = served_train or served
+    if not served.tells_classes:
+        return
     if not (_knows_little(rows, information, floor, good) and _knows_little(served, information, floor, good)):
         return
     losses = history.loss if history is not None else None
@@ -104,13 +108,16 @@ def continued_and_refitted(
     trial: Trial,
     learning_rate_trials: tuple[Continued, ...] | None = None,
     feature_probe: Probe | None = None,
+    input_probe: Probe | None = None,
     optimizer_state: OptimizerState | None = None,
     fit: FitArguments | None = None,
+    history: History | None = None,
     *,
     least_gain: float = 0.05,
     clear_gain: float = 0.1,
     significance: float = 0.01,
     times: float = 3.0,
+    refit_below: float = 0.25,
 ) -> Finding | None:
     if learning_rate_trials is None and feature_probe is None:
         raise Missing("neither the head can be refitted nor the training continued")
@@ -122,6 +129,9 @@ def continued_and_refitted(
         "separation_budget": _separation_budget(trial, optimizer_state, fit),
     }
     finding = replace(finding, evidence=evidence)
+    if trials and not trials[0].agrees_with(history.loss if history is not None else None):
+        unproven = f"the saved weights give a loss of {trials[0].loss_before:.3g} where the log ends at another: "
+        return replace(finding, severity=Severity.INFO, unproven=unproven + "fit() saw other rows, labels or loss")
     tries = max(len(trials) + (feature_probe is not None), 1)
     best = _best(trials)
     continues = best is not None and _convinces(best.gain, best.p_value * tries, least_gain, significance)
@@ -130,7 +140,13 @@ def continued_and_refitted(
     )
     if best is not None and continues:
         return _by_continuation(finding, trials, best, feature_probe, fit, clear_gain, times)
-    if feature_probe is not None and refits and _knows_more(feature_probe, trial.judge):
+    nothing_learnt = trial.judge.skill < refit_below
+    if (
+        feature_probe is not None
+        and refits
+        and nothing_learnt
+        and _knows_more(feature_probe, input_probe, trial.judge, clear_gain)
+    ):
         return _by_refit(finding, trials, feature_probe, clear_gain)
     if not trials:
         unproven = "the training cannot be continued here, and a refitted head is no better"
@@ -163,8 +179,13 @@ def _best(trials: Sequence[Continued]) -> Continued | None:
     return max(trials, key=lambda item: (item.gain, item.after.skill), default=None)
 
 
-def _knows_more(probe: Probe, judge: Served) -> bool:
-    """Whether the refitted head is better by its probabilities too, not only by where it cuts them."""
+def _knows_more(probe: Probe, inputs: Probe | None, judge: Served, lost: float) -> bool:
+    """Whether the refitted head is better by its probabilities too, and the features hold what the inputs do.
+
+    Features that have lost it are not for want of steps in the head: the network destroys what it is given.
+    """
+    if inputs is not None and inputs.balanced_accuracy - probe.balanced_accuracy > lost:
+        return False
     return probe.information is None or judge.information is None or probe.information > judge.information + 0.05
 
 
@@ -183,7 +204,7 @@ def _by_continuation(
     variant = "stopped-early"
     if best.factor > 1 and best.after.skill - before.skill >= times * max(own, 0.0) and logged.gain < best.gain / 2:
         variant = "lr-too-low"
-    said = f"{best.epochs:.0f} epochs more at learning rate ×{best.factor:g} lift balanced accuracy "
+    said = f"{best.duration} more at learning rate ×{best.factor:g} lift balanced accuracy "
     said += f"{before.balanced_accuracy:.2f} → {after.balanced_accuracy:.2f} "
     said += f"(U {_short(before.skill)} → {_short(after.skill)}"
     if best is not logged:
@@ -199,7 +220,7 @@ def _by_continuation(
         severity=Severity.ERROR if best.gain >= clear_gain else Severity.WARN,
         proof=Proof(
             Grade.B,
-            f"training continued from the saved weights, {best.change}, {best.epochs:.0f} epochs",
+            f"training continued from the saved weights, {best.change}, {best.duration}",
             metric="balanced accuracy",
             before=before.balanced_accuracy,
             after=after.balanced_accuracy,

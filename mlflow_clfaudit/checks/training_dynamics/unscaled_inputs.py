@@ -49,11 +49,12 @@ def unscaled_inputs(
 
     ## Proof
     The net trained anew for a tenth of the epochs, on the inputs as they are and on standardised ones, judged on the
-    same rows: an error when U rises by .1 and the decisions improve, p < .01; only an info when it does not help. Where
-    neither training learns anything in that time, the suspicion stays a warning.
+    same rows: an error when U rises by .1 and the decisions improve, p < .01; only an info when it does not help.
+    Where neither training learns anything in that time, the suspicion stays a warning.
 
     ## Fix
-    `keras.layers.Normalization()` adapted to the training inputs, as the first layer: it is then saved with the model.
+    `keras.layers.Normalization()` adapted to the training inputs, as the first layer: it is then saved with the
+    model.
 
     ## When it is legitimate
     Ids and embeddings; models that scale inside; nets that learnt all the same (U of .5 and more, or nine rows in ten
@@ -102,7 +103,7 @@ def standardised_in_the_same_time(
     helps = scaled_trials.information_gain >= information_gain
     proof = Proof(
         Grade.B if p_value < significance else Grade.C,
-        f"trained anew for {scaled.epochs:.0f} epochs on the inputs as they are and on standardised ones",
+        f"trained anew for {scaled.duration} on the inputs as they are and on standardised ones",
         metric="balanced accuracy",
         before=raw.after.balanced_accuracy,
         after=scaled.after.balanced_accuracy,
@@ -114,7 +115,7 @@ def standardised_in_the_same_time(
     if not helps or scaled_trials.gain < 0:
         return replace(finding, severity=Severity.INFO, unproven="standardising the inputs did not help")
     proven = p_value < significance and min(scaled_trials.gain, scaled.gain) >= gain
-    said = f" Standardised, {scaled.epochs:.0f} epochs reach balanced accuracy {scaled.after.balanced_accuracy:.2f}; "
+    said = f" Standardised, {scaled.duration} reach balanced accuracy {scaled.after.balanced_accuracy:.2f}; "
     said += f"as they are, {raw.after.balanced_accuracy:.2f}; the whole run {scaled.before.balanced_accuracy:.2f}."
     return replace(
         finding,

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.probes import Probe
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+
+@check(severity=Severity.SYMPTOM, unexplained=Severity.WARN)
+def baseline_wins(served: Served, *, good: float = 0.95) -> Iterator[Finding]:
+    """A model without any tuning decides better than the network, from the same rows.
+
+    ## Why it matters
+    Something keeps the network from what the inputs plainly hold: another finding says what.
+
+    ## How it is detected
+    The net decides less than .95 of the judged rows rightly (balanced).
+
+    ## Proof
+    Logistic regression and gradient boosting on the inputs, fitted on the training rows: one of them beats the served
+    decision by .05 in balanced accuracy, p < .01 for two tries. Otherwise nothing is reported.
+
+    ## Fix
+    Ship the baseline until the network beats it; see the finding that this is listed under.
+
+    ## When it is legitimate
+    Little data, where intervals overlap.
+    """
+    if served.balanced_accuracy < good and served.tells_classes:
+        yield Finding("The network leaves room for a baseline.", evidence={"served": served.balanced_accuracy})
+
+
+@baseline_wins.proof
+def fitted_on_the_same_rows(
+    finding: Finding,
+    input_probe: Probe,
+    tree_probe: Probe | None = None,
+    *,
+    gain: float = 0.05,
+    significance: float = 0.01,
+) -> Finding | None:
+    probes = [input_probe, tree_probe] if tree_probe is not None else [input_probe]
+    best = max(probes, key=lambda probe: probe.gain)
+    p_value = min(best.p_value * len(probes), 1.0)
+    if best.gain < gain or p_value >= significance:
+        return None
+    where = f"{best.rows} {'held-out' if best.held_out else 'kept-aside'} rows"
+    return replace(
+        finding,
+        message=f"{best.name[:1].upper()}{best.name[1:]} reaches balanced accuracy {best.balanced_accuracy:.2f}, the "
+        f"network {best.served_balanced_accuracy:.2f}, on {where}.",
+        fix="ship the baseline until the network beats it",
+        evidence={probe.name: probe.balanced_accuracy for probe in probes} | {"served": best.served_balanced_accuracy},
+        proof=Proof(
+            Grade.B,
+            best.name,
+            metric="balanced accuracy",
+            before=best.served_balanced_accuracy,
+            after=best.balanced_accuracy,
+            n=best.rows,
+            p_value=p_value,
+        ),
+    )

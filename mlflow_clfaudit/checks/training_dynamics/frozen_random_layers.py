@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from scipy import stats
+
+from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.retraining import Contrast
+from mlflow_clfaudit.evidence.spec import Layer, Spec
+from mlflow_clfaudit.evidence.weights import Weights
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+# What Keras draws uniformly and what normally, truncated at two deviations.
+UNIFORM = {"GlorotUniform", "HeUniform", "LecunUniform", "RandomUniform"}
+NORMAL = {"GlorotNormal", "HeNormal", "LecunNormal", "TruncatedNormal", "RandomNormal"}
+TRUNCATED_AT = 2.0
+
+
+@check(severity=Severity.WARN, explains=("baseline-wins", "constant-prediction", "majority-accuracy", "under-trained"))
+def frozen_random_layers(
+    weights: Weights,
+    spec: Spec,
+    served: Served | None = None,
+    *,
+    share: float = 0.5,
+    like_drawn: float = 0.01,
+    values: int = 5_000,
+) -> Iterator[Finding]:
+    """Most weights are frozen as they were drawn: they were never trained, here or elsewhere.
+
+    ## Why it matters
+    Frozen layers are of use when they bring what was learnt before. Random ones only mix the inputs.
+
+    ## How it is detected
+    Half of the model's weights and more are in layers that are not trainable, whose kernels still look drawn: biases
+    of zero, and a Kolmogorov-Smirnov test does not tell the values from the initialiser's distribution (p > .01).
+
+    ## Proof
+    Training continued with every layer trainable: better than with the layers frozen, by .05 (warning) or .10
+    (error), p < .01.
+
+    ## Fix
+    `layer.trainable = True` before compile(), or load the pretrained weights.
+
+    ## When it is legitimate
+    Random features on purpose, the first stage of a transfer. A net that learnt all the same is told so as an info.
+
+    ## Measured
+    Seed 003 (4,000 frozen random features): found, as an info.
+    """
+    total = frozen = 0
+    names = []
+    for layer in spec.layers:
+        arrays = [array for array in weights.of_layer(layer.name) if array.dtype.kind == "f"]
+        size = sum(array.size for array in arrays)
+        total += size
+        if arrays and arrays[0].ndim >= 2 and not layer.trainable and _looks_drawn(layer, arrays, like_drawn, values):
+            frozen += size
+            names.append(layer.name)
+    if not names or frozen < share * total:
+        return
+    learnt = served is not None and served.has_learnt()
+    yield Finding(
+        f"{frozen / total:.0%} of the weights ({', '.join(names)}) are frozen as they were drawn.",
+        fix="layer.trainable = True before compile(), or load the pretrained weights",
+        severity=Severity.INFO if learnt or served is None else Severity.WARN,
+        evidence={"frozen": frozen, "weights": total, "layers": names},
+        proof=Proof(Grade.C, "the values are those of the initialiser") if learnt else None,
+    )
+
+
+@frozen_random_layers.proof
+def continued_with_every_layer(
+    finding: Finding,
+    unfrozen_trials: Contrast,
+    *,
+    gain: float = 0.05,
+    clear_gain: float = 0.1,
+    significance: float = 0.01,
+) -> Finding:
+    control, changed = unfrozen_trials.control, unfrozen_trials.changed
+    finding = replace(finding, evidence={**finding.evidence, "trials": [control.summary, changed.summary]})
+    if unfrozen_trials.gain < gain or unfrozen_trials.p_value >= significance:
+        return replace(finding, severity=Severity.INFO, unproven="training every layer did not help in the time given")
+    return replace(
+        finding,
+        severity=Severity.ERROR if unfrozen_trials.gain >= clear_gain else Severity.WARN,
+        proof=Proof(
+            Grade.B,
+            f"training continued for {changed.duration}, layers frozen and every layer trainable",
+            metric="balanced accuracy",
+            before=control.after.balanced_accuracy,
+            after=changed.after.balanced_accuracy,
+            n=changed.after.rows,
+            p_value=unfrozen_trials.p_value,
+        ),
+    )
+
+
+def _looks_drawn(layer: Layer, arrays: list[np.ndarray], like_drawn: float, values: int) -> bool:
+    initialiser = layer.config.get("kernel_initializer")
+    name = initialiser.get("class_name") if isinstance(initialiser, dict) else None
+    biases = [array for array in arrays[1:] if array.ndim == 1]
+    if any(np.any(bias != 0) for bias in biases):
+        return False
+    kernel = arrays[0].ravel().astype(np.float64)[:values]
+    if kernel.size == 0 or not np.ptp(kernel) > 0:
+        return False
+    if name in UNIFORM:
+        drawn = stats.uniform(kernel.min(), np.ptp(kernel))
+    elif name in NORMAL and name != "RandomNormal":
+        # A truncated normal has .8796 of the deviation of the one it is cut from.
+        drawn = stats.truncnorm(-TRUNCATED_AT, TRUNCATED_AT, scale=kernel.std() / 0.8796)
+    elif name in NORMAL:
+        drawn = stats.norm(kernel.mean(), kernel.std())
+    else:
+        return False
+    return float(stats.kstest(kernel, drawn.cdf).pvalue) > like_drawn

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.retraining import Continued
+from mlflow_clfaudit.evidence.spec import Spec
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+
+@check(
+    severity=Severity.INFO,
+    explains=(
+        "under-trained",
+        "stopped-early",
+        "constant-prediction",
+        "majority-accuracy",
+        "stuck-loss",
+        "baseline-wins",
+    ),
+)
+def learning_rate_exhausted(
+    served: Served,
+    history: History,
+    fit: FitArguments,
+    spec: Spec,
+    *,
+    left: float = 1e-3,
+    idle: float = 0.2,
+) -> Iterator[Finding]:
+    """The learning rate had fallen to next to nothing before the network had learnt.
+
+    ## Why it matters
+    The remaining epochs change no weight, and the flat curve looks like convergence.
+
+    ## How it is detected
+    The logged rate (or the saved one, where no curve was logged) is a thousandth of the first one or less, for a
+    fifth of the epochs and more, and the net did not learn (U below .5, fewer than nine rows in ten right).
+
+    ## Proof
+    Training continued from the saved weights at the first rate for a tenth of the epochs: an error when balanced
+    accuracy rises by .10, a warning from .05, p < .01. Otherwise nothing is reported.
+
+    ## Fix
+    `ReduceLROnPlateau(min_lr=1e-5)` with more patience, or a schedule as long as the training.
+
+    ## When it is legitimate
+    A planned decay to zero after the net has converged.
+    """
+    if served.has_learnt():
+        return
+    rates = history.learning_rate
+    first = fit.learning_rate or (float(rates[0]) if rates is not None and len(rates) else None)
+    saved = spec.optimizer.learning_rate if spec.optimizer else None
+    last = float(rates[-1]) if rates is not None and len(rates) else saved
+    if not first or last is None or not 0 <= last <= left * first:
+        return
+    spent = float(np.mean(rates <= left * first)) if rates is not None and len(rates) else None
+    if spent is not None and spent < idle:
+        return
+    since = f" for {spent:.0%} of the epochs" if spent is not None else ""
+    yield Finding(
+        f"The learning rate fell from {first:g} to {last:g}{since}.",
+        fix="ReduceLROnPlateau(min_lr=1e-5) with more patience",
+        evidence={"first": first, "last": last, "share_of_epochs": spent},
+    )
+
+
+@learning_rate_exhausted.proof
+def continued_at_the_first_rate(
+    finding: Finding,
+    continuation_trial: Continued,
+    *,
+    gain: float = 0.05,
+    clear_gain: float = 0.1,
+    significance: float = 0.01,
+) -> Finding | None:
+    after = continuation_trial.after
+    if continuation_trial.gain < gain or continuation_trial.p_value >= significance:
+        return None
+    return replace(
+        finding,
+        message=f"{finding.message[:-1]} before the network had learnt: {continuation_trial.duration} more at "
+        "the first rate lift balanced accuracy "
+        f"{continuation_trial.before.balanced_accuracy:.2f} → {after.balanced_accuracy:.2f}.",
+        severity=Severity.ERROR if continuation_trial.gain >= clear_gain else Severity.WARN,
+        evidence={**finding.evidence, "trial": continuation_trial.summary},
+        proof=Proof(
+            Grade.B,
+            f"training continued at the first learning rate, {continuation_trial.duration}",
+            metric="balanced accuracy",
+            before=continuation_trial.before.balanced_accuracy,
+            after=after.balanced_accuracy,
+            n=after.rows,
+            p_value=continuation_trial.p_value,
+        ),
+    )

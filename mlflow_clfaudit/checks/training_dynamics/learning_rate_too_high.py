@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.retraining import Contrast
+from mlflow_clfaudit.evidence.spec import Head
+from mlflow_clfaudit.evidence.units import LayerActivity
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+
+@check(
+    severity=Severity.INFO,
+    explains=(
+        "constant-prediction",
+        "majority-accuracy",
+        "stuck-loss",
+        "non-finite-loss",
+        "baseline-wins",
+        "dead-units",
+        "saturated-units",
+        "loss-accuracy-divergence",
+        "batchnorm-gap",
+    ),
+)
+def learning_rate_too_high(
+    served: Served,
+    served_train: Served | None = None,
+    history: History | None = None,
+    unit_activity: tuple[LayerActivity, ...] | None = None,
+    *,
+    worse: float = -0.05,
+    rise: float = 1.1,
+    turns: float = 0.4,
+    swing: float = 0.1,
+    epochs: int = 8,
+    dead: float = 0.9,
+) -> Iterator[Finding]:
+    """The learning rate is so high that the steps overshoot: the loss explodes, swings, or the units die.
+
+    ## Why it matters
+    The first steps throw the weights to where no gradient leads back. Training on, or a lower rate from there, does
+    not help: the net has to begin anew.
+
+    ## How it is detected
+    The net did not learn, its training rows included, and one of: a loss or an output that is not finite; training
+    rows that are predicted worse than by a constant, or a loss that ends higher than it began; a loss that turns in
+    two epochs of five and by a tenth of its size; nine relu units in ten dead.
+
+    ## Proof
+    Trained anew for at most a third of the epochs at the logged rate and at a tenth (hundredth, thousandth) of it.
+    The slower one must decide better than the logged net and than the same training at the logged rate by .05, p <
+    .01; otherwise nothing is reported.
+
+    ## Fix
+    A tenth of the rate, or `clipnorm=1.0`, or a warm-up.
+
+    ## When it is legitimate
+    High rates that work (SGD at 3.0 on squared errors), cyclical rates, warm restarts: nets that learnt are not
+    judged.
+    """
+    rows = served_train or served
+    if rows.has_learnt() or served.has_learnt() or not served.tells_classes:
+        return
+    losses = history.loss if history is not None else None
+    signs = list(_signs(losses, rows, unit_activity or (), worse, rise, turns, swing, epochs, dead))
+    if signs:
+        yield Finding(
+            f"The training overshoots: {'; '.join(signs)}.",
+            fix="a tenth of the learning rate",
+            evidence={"signs": signs, "information": rows.skill if np.isfinite(rows.skill) else None},
+        )
+
+
+@learning_rate_too_high.proof
+def slower_from_the_start(
+    finding: Finding,
+    slower_trials: tuple[Contrast, ...],
+    head: Head,
+    fit: FitArguments | None = None,
+    *,
+    fall: float = 0.7,
+    gain: float = 0.05,
+    significance: float = 0.01,
+) -> Finding | None:
+    exploded = _exploded(finding, slower_trials, head, fall)
+    if exploded is not None:
+        return exploded
+    best = max(slower_trials, key=lambda item: (item.changed.gain, item.changed.after.skill))
+    p_value = min(max(best.p_value, best.changed.p_value) * len(slower_trials), 1.0)
+    if min(best.gain, best.changed.gain) < gain or p_value >= significance:
+        return None
+    changed, factor = best.changed, best.changed.factor
+    rate = fit.learning_rate if fit is not None else None
+    logged = f" of {rate:g}" if rate else ""
+    return replace(
+        finding,
+        message=f"The learning rate{logged} is too high: {'; '.join(finding.evidence['signs'])}. At ×{factor:g}, "
+        f"{changed.duration} from new weights reach balanced accuracy {changed.after.balanced_accuracy:.2f}; "
+        f"at ×1 {best.control.after.balanced_accuracy:.2f}; the whole run {changed.before.balanced_accuracy:.2f}.",
+        fix=f"learning_rate={rate * factor:.3g}" if rate else f"a learning rate of ×{factor:g}",
+        severity=Severity.ERROR,
+        evidence={
+            **finding.evidence,
+            "trials": [best.control.summary, *(item.changed.summary for item in slower_trials)],
+        },
+        proof=Proof(
+            Grade.B,
+            f"{changed.change}, {changed.duration}",
+            metric="balanced accuracy",
+            before=changed.before.balanced_accuracy,
+            after=changed.after.balanced_accuracy,
+            n=changed.after.rows,
+            p_value=p_value,
+        ),
+    )
+
+
+def _exploded(finding: Finding, slower_trials: tuple[Contrast, ...], head: Head, fall: float) -> Finding | None:
+    """Proven too where the logged rate leads to NaN from new weights again, and a slower one to a falling loss."""
+    loss = head.loss
+    clipped = loss is not None and loss.is_cross_entropy and not (head.gives_probabilities or loss.from_logits)
+    finite = [item for item in slower_trials if np.isfinite(item.changed.loss_after)]
+    best = min(finite, key=lambda item: item.changed.loss_after, default=None)
+    if clipped or best is None or np.isfinite(best.control.loss_after):
+        return None
+    changed, rows = best.changed, best.changed.after.rows
+    if changed.loss_after >= fall * changed.loss_before:
+        return None
+    return replace(
+        finding,
+        message=f"The learning rate is too high: {'; '.join(finding.evidence['signs'])}. New weights end there again "
+        f"within {best.control.duration}; at ×{changed.factor:g} their loss falls from {changed.loss_before:.3g} to "
+        f"{changed.loss_after:.3g} in {changed.duration}.",
+        fix=f"a learning rate of ×{changed.factor:g}",
+        severity=Severity.ERROR,
+        evidence={
+            **finding.evidence,
+            "trials": [best.control.summary, *(item.changed.summary for item in slower_trials)],
+        },
+        proof=Proof(
+            Grade.B, f"{changed.change}: finite outputs", "rows with a finite output", 0.0, 1.0, rows, 0.5**rows
+        ),
+    )
+
+
+def _loss_agrees(losses: np.ndarray | None, rows: Served) -> bool:
+    """Whether the logged loss, too, is no better than a constant's, where it can be compared."""
+    loss = rows.head.loss
+    if losses is None or len(losses) == 0 or loss is None or not loss.is_cross_entropy:
+        return True
+    shares = rows.shares[rows.shares > 0]
+    return bool(losses[-1] > -0.9 * float(np.sum(shares * np.log(shares))))
+
+
+def _signs(
+    losses: np.ndarray | None,
+    rows: Served,
+    activity: tuple[LayerActivity, ...],
+    worse: float,
+    rise: float,
+    turns: float,
+    swing: float,
+    epochs: int,
+    dead: float,
+) -> Iterator[str]:
+    if losses is not None and len(losses):
+        if not np.all(np.isfinite(losses)):
+            first = int(np.argmin(np.isfinite(losses))) + 1
+            yield f"the loss is not finite from epoch {first}"
+        else:
+            if losses[-1] > rise * losses[0] > 0:
+                yield f"the loss rose from {losses[0]:.3g} to {losses[-1]:.3g}"
+            steps = np.diff(losses)
+            turned = float(np.mean(steps[1:] * steps[:-1] < 0)) if len(steps) > 1 else 0.0
+            size = float(np.mean(np.abs(steps)) / max(np.mean(np.abs(losses)), 1e-12)) if len(steps) else 0.0
+            if len(losses) >= epochs and turned > turns and size > swing:
+                yield f"the loss swings by {size:.0%} from epoch to epoch"
+    if not np.all(np.isfinite(rows.outputs)):
+        yield "outputs are not finite"
+    elif rows.skill < worse and _loss_agrees(losses, rows):
+        yield f"the training rows are predicted worse than by a constant (U {rows.skill:.2g})"
+    lost = [item for item in activity if item.dead is not None and item.dead >= dead and item.trainable]
+    if lost:
+        yield f"{lost[0].dead:.0%} of the units of {lost[0].layer} are dead"

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.retraining import Contrast
+from mlflow_clfaudit.evidence.scale import InputScale
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+
+@check(severity=Severity.WARN, explains=("batchnorm-gap", "stuck-loss", "baseline-wins", "constant-prediction"))
+def low_contrast_inputs(
+    input_scales: tuple[InputScale, ...], served: Served | None = None, *, offset: float = 100.0
+) -> Iterator[Finding]:
+    """The inputs hardly vary beside their level: what distinguishes the rows is a hundredth of what they share.
+
+    ## Why it matters
+    The first layer sees a constant. Its outputs move with the bias of every step, so that the moving statistics of a
+    BatchNormalization behind it lag and are wrong at inference, although training itself looks well.
+
+    ## How it is detected
+    Half of the columns have a mean of more than 100 deviations, and no layer scales them before the first weights.
+
+    ## Proof
+    Trained anew on standardised inputs: U rises by .1 and more over the same training on the inputs as they are.
+
+    ## Fix
+    `keras.layers.Normalization()` adapted to the training inputs, as the first layer.
+
+    ## When it is legitimate
+    Embeddings with a large common component; a net that learnt all the same is told so as an info.
+
+    ## Measured
+    Seed 002 (-1.06 ± .005): 200 deviations.
+    """
+    for scale in input_scales:
+        if scale.offset <= offset:
+            continue
+        learnt = served is not None and served.has_learnt()
+        yield Finding(
+            f"Half of the {len(scale.means)} columns have a mean of more than {scale.offset:.3g} deviations: the rows "
+            "hardly differ beside what they share.",
+            fix="normalization = keras.layers.Normalization(); normalization.adapt(X_train)  # the first layer",
+            severity=Severity.INFO if learnt else Severity.WARN,
+            evidence={"offset": scale.offset, "columns": len(scale.means)},
+            proof=Proof(Grade.D, "the pattern only: the net learnt all the same") if learnt else None,
+        )
+
+
+@low_contrast_inputs.proof
+def standardised_copies(
+    finding: Finding, scaled_trials: Contrast, *, information: float = 0.1, significance: float = 0.01
+) -> Finding:
+    control, changed = scaled_trials.control, scaled_trials.changed
+    finding = replace(finding, evidence={**finding.evidence, "trials": [control.summary, changed.summary]})
+    if scaled_trials.information_gain < information:
+        return replace(finding, unproven="standardising the inputs did not help in the time given")
+    return replace(
+        finding,
+        proof=Proof(
+            Grade.B if scaled_trials.p_value < significance else Grade.C,
+            changed.change,
+            metric="balanced accuracy",
+            before=control.after.balanced_accuracy,
+            after=changed.after.balanced_accuracy,
+            n=changed.after.rows,
+            p_value=scaled_trials.p_value,
+        ),
+    )

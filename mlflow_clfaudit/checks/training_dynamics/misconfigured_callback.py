@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+RISING = ("accuracy", "acc", "auc", "precision", "recall", "f1", "iou")
+
+
+@check(severity=Severity.WARN)
+def misconfigured_callback(
+    history: History,
+    fit: FitArguments | None = None,
+    *,
+    epochs: int = 5,
+    still: float = 1e-9,
+    perfect: float = 0.98,
+    recent: int = 3,
+) -> Iterator[Finding]:
+    """A callback watches a number that cannot guide it: absent, constant, or read the wrong way round.
+
+    ## Why it matters
+    EarlyStopping then stops at its patience whatever happens, or never; ReduceLROnPlateau lowers the learning rate of
+    a net that is improving.
+
+    ## How it is detected
+    From the logged `monitor` and `mode`: the run has no such curve, or it never moved, or a loss is to be maximised
+    or an accuracy minimised. Without them: the logged learning rate falls by one factor in steps while the losses
+    still fall and an accuracy curve stands still throughout, so that only a monitor of that curve explains the steps.
+
+    ## Proof
+    The logged numbers.
+
+    ## Fix
+    `monitor="val_loss"`.
+
+    ## When it is legitimate
+    A step schedule that lowers the rate on purpose while accuracy stands still at .98 and more.
+    """
+    curves = dict(history.train) | {f"val_{name}": curve for name, curve in history.validation.items()}
+    callbacks = fit.callbacks if fit is not None else {}
+    monitor = callbacks.get("monitor")
+    if monitor:
+        yield from _monitored(monitor, callbacks.get("mode", "auto"), curves, epochs, still, perfect)
+        return
+    rates = history.learning_rate
+    if rates is None or len(rates) < epochs or not np.all(np.isfinite(rates)) or not np.all(rates > 0):
+        return
+    steps = rates[1:] / rates[:-1]
+    drops = np.flatnonzero(steps < 1 - 1e-4)
+    stepped = len(drops) > 0 and float(np.ptp(steps[drops])) < 0.01 and not np.any(steps > 1 + 1e-4)
+    if not stepped or len(drops) > len(steps) / 2 or not _still_falling(history, int(drops[0]), recent):
+        return
+    for name, curve in curves.items():
+        flat = len(curve) >= epochs and np.all(np.isfinite(curve)) and float(np.ptp(curve)) <= still
+        if flat and any(word in name for word in RISING) and float(curve[0]) < perfect:
+            yield Finding(
+                f"The learning rate was lowered by ×{steps[drops[0]]:.2g} at epoch {drops[0] + 2} while the losses "
+                f"fell: {name} stands still at {curve[0]:.4f}, and a callback that watches it sees a plateau.",
+                fix='ReduceLROnPlateau(monitor="val_loss")',
+                evidence={"monitor": name, "value": float(curve[0]), "epoch": int(drops[0]) + 2},
+                proof=Proof(Grade.C, "the logged learning rate and the constant curve"),
+            )
+            return
+
+
+def _monitored(
+    monitor: str, mode: str, curves: dict[str, np.ndarray], epochs: int, still: float, perfect: float
+) -> Iterator[Finding]:
+    evidence = {"monitor": monitor, "mode": mode}
+    rising = any(word in monitor for word in RISING)
+    if monitor not in curves:
+        if curves:
+            known = ", ".join(sorted(curves))
+            yield Finding(
+                f"A callback watches {monitor}, which this run does not have; it has {known}.",
+                fix='monitor="val_loss"' if "val_loss" in curves else 'monitor="loss"',
+                evidence=evidence,
+                proof=Proof(Grade.A, "the run has no such curve"),
+            )
+        return
+    curve = curves[monitor]
+    if (mode == "max" and not rising and "loss" in monitor) or (mode == "min" and rising):
+        yield Finding(
+            f"A callback reads {monitor} the wrong way round: mode={mode!r}.",
+            fix=f'mode="{"max" if rising else "min"}"',
+            evidence=evidence,
+            proof=Proof(Grade.A, "the logged arguments"),
+        )
+    elif len(curve) >= epochs and float(np.ptp(curve)) <= still and not (rising and float(curve[0]) >= perfect):
+        yield Finding(
+            f"A callback watches {monitor}, which stood at {curve[0]:.4f} in all {len(curve)} epochs.",
+            fix='monitor="val_loss"',
+            evidence=evidence | {"value": float(curve[0])},
+            proof=Proof(Grade.A, "the logged curve is constant"),
+        )
+
+
+def _still_falling(history: History, drop: int, recent: int) -> bool:
+    """Whether every logged loss had a new minimum within the last epochs before the drop."""
+    losses = [curve for curve in (history.loss, history.validation_loss) if curve is not None and len(curve) > drop]
+    return bool(losses) and all(drop - int(np.argmin(curve[: drop + 1])) < recent for curve in losses)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.retraining import Contrast
+from mlflow_clfaudit.evidence.spec import Layer, Spec
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+
+@check(
+    severity=Severity.INFO,
+    explains=(
+        "constant-prediction",
+        "majority-accuracy",
+        "stuck-loss",
+        "baseline-wins",
+        "under-trained",
+        "stopped-early",
+    ),
+)
+def over_regularised(
+    spec: Spec, served: Served, served_train: Served | None = None, *, dropout: float = 0.5
+) -> Iterator[Finding]:
+    """Dropout or weight penalties keep the network from learning its own training rows.
+
+    ## Why it matters
+    Regularisation is there to keep a net from knowing its training rows too well. One that does not know them at all
+    has nothing to be kept from.
+
+    ## How it is detected
+    The net did not learn its training rows (U below .5, fewer than nine in ten right), and it has a dropout of .5 and
+    more or a penalty on weights or outputs.
+
+    ## Proof
+    Training continued from the saved weights with and without them: without, balanced accuracy rises by .10 (error)
+    or .05 (warning) over both the logged net and the same training with them, p < .01. Otherwise nothing is reported.
+
+    ## Fix
+    A tenth of the penalty, dropout at .2.
+
+    ## When it is legitimate
+    Hard problems and little data, where without them nothing is gained on held-out rows. Curves that look worse on
+    the training rows than on validation rows are normal under dropout.
+    """
+    rows = served_train or served
+    if rows.has_learnt() or not served.tells_classes:
+        return
+    found = {layer.name: said for layer in spec.layers if (said := _regularised(layer, dropout))}
+    if found:
+        named = ", ".join(f"{said} in {name}" for name, said in found.items())
+        yield Finding(
+            f"The network is held back by {named}.",
+            fix="a tenth of the penalty, or dropout at .2",
+            evidence={"layers": found, "information": rows.skill},
+        )
+
+
+@over_regularised.proof
+def continued_without(
+    finding: Finding,
+    unregularised_trials: Contrast,
+    *,
+    gain: float = 0.05,
+    clear_gain: float = 0.1,
+    significance: float = 0.01,
+) -> Finding | None:
+    changed = unregularised_trials.changed
+    least = min(changed.gain, unregularised_trials.gain)
+    p_value = max(changed.p_value, unregularised_trials.p_value)
+    if least < gain or p_value >= significance:
+        return None
+    return replace(
+        finding,
+        message=f"{finding.message[:-1]}: {changed.duration} more without lift balanced accuracy "
+        f"{changed.before.balanced_accuracy:.2f} → {changed.after.balanced_accuracy:.2f}; with, "
+        f"{unregularised_trials.control.after.balanced_accuracy:.2f}.",
+        severity=Severity.ERROR if least >= clear_gain else Severity.WARN,
+        evidence={**finding.evidence, "trials": [unregularised_trials.control.summary, changed.summary]},
+        proof=Proof(
+            Grade.B,
+            f"training continued without dropout and penalties, {changed.duration}",
+            metric="balanced accuracy",
+            before=unregularised_trials.control.after.balanced_accuracy,
+            after=changed.after.balanced_accuracy,
+            n=changed.after.rows,
+            p_value=p_value,
+        ),
+    )
+
+
+def _regularised(layer: Layer, dropout: float) -> str | None:
+    for key in ("rate", "dropout", "recurrent_dropout"):
+        rate = layer.config.get(key)
+        if isinstance(rate, float) and dropout <= rate < 1 and ("Dropout" in layer.kind or layer.units):
+            return f"dropout {rate:g}"
+    for key, value in layer.config.items():
+        if key.endswith("_regularizer") and isinstance(value, dict):
+            options = value.get("config") or {}
+            sizes = [f"{name} {size:g}" for name, size in options.items() if isinstance(size, int | float) and size]
+            return " and ".join(sizes) or str(value.get("class_name"))
+    return None

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.history import History
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+
+@check(severity=Severity.WARN, explains=("baseline-wins", "uncalibrated-probabilities"))
+def overfit(
+    history: History,
+    served: Served | None = None,
+    *,
+    epochs: int = 10,
+    late: float = 0.2,
+    rise: float = 0.2,
+    drop: float = 0.02,
+    errors: float = 2.0,
+    restored: float = 0.05,
+) -> Iterator[Finding]:
+    """The network went on learning its training rows after it had become worse on others.
+
+    ## Why it matters
+    The saved weights are not the best ones that the run had.
+
+    ## How it is detected
+    Over ten epochs and more: the validation loss had its minimum before the last fifth of the epochs and ends 20 %
+    above it, while the training loss went on falling. A warning when the validation accuracy fell too, by .02 and by
+    two standard errors from its mean around the minimum; otherwise an info: probabilities that grow too sure of
+    themselves.
+
+    ## Proof
+    The curves (C).
+
+    ## Fix
+    `EarlyStopping(monitor="val_loss", patience=5, restore_best_weights=True)`
+
+    ## When it is legitimate
+    Saved weights of the best epoch: where the judged rows have the loss of the minimum, nothing is reported.
+    """
+    train, validation = history.loss, history.validation_loss
+    if train is None or validation is None or len(validation) < epochs or len(train) != len(validation):
+        return
+    if not (np.all(np.isfinite(train)) and np.all(np.isfinite(validation))):
+        return
+    best = int(np.argmin(validation))
+    lowest, last = float(validation[best]), float(np.median(validation[-3:]))
+    if best > (1 - late) * len(validation) or lowest <= 0 or last < (1 + rise) * lowest or train[-1] >= train[best]:
+        return
+    if served is not None and _is_restored(served, lowest, last, restored):
+        return
+    accuracy = history.validation_accuracy
+    fell, enough = 0.0, False
+    if accuracy is not None and len(accuracy) == len(validation):
+        then = float(np.mean(accuracy[max(best - 1, 0) : best + 2]))
+        now = float(np.mean(accuracy[-3:]))
+        rows = served.rows if served is not None else 1_000
+        fell = then - now
+        enough = fell >= drop and fell >= errors * float(np.sqrt(max(then * (1 - then), 1e-9) / rows))
+    said = f"The validation loss fell to {lowest:.3g} at epoch {best + 1} of {len(validation)} and ends at {last:.3g}"
+    said += f" while the training loss fell from {train[best]:.3g} to {train[-1]:.3g}"
+    yield Finding(
+        f"{said}; validation accuracy lost {fell:.3f}." if enough else f"{said}; validation accuracy did not suffer.",
+        fix='EarlyStopping(monitor="val_loss", patience=5, restore_best_weights=True)',
+        severity=Severity.WARN if enough else Severity.INFO,
+        evidence={"best_epoch": best + 1, "lowest": lowest, "last": last, "accuracy_lost": fell},
+        proof=Proof(Grade.C, "the logged curves", metric="validation loss", before=last, after=lowest),
+    )
+
+
+def _is_restored(served: Served, lowest: float, last: float, restored: float) -> bool:
+    """Whether the judged rows' own loss says that the best epoch's weights were saved."""
+    loss = served.head.loss
+    if served.probabilities is None or loss is None or not loss.is_cross_entropy or not served.held_out:
+        return False
+    picked = np.clip(served.probabilities[np.arange(served.rows), served.truth], 1e-7, 1.0)
+    own = float(-np.mean(np.log(picked)))
+    return abs(own - lowest) <= restored * lowest < abs(own - last)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.retraining import Contrast
+from mlflow_clfaudit.evidence.spec import Head, Spec
+from mlflow_clfaudit.evidence.weights import Weights
+from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+
+KINDS = ("Dense", "Conv1D", "Conv2D", "Conv3D", "EinsumDense")
+
+
+@check(
+    severity=Severity.BLOCKER,
+    explains=(
+        "constant-prediction",
+        "majority-accuracy",
+        "stuck-loss",
+        "baseline-wins",
+        "dead-units",
+        "no-gradient",
+        "bottleneck",
+        "under-trained",
+    ),
+)
+def symmetric_initialisation(
+    weights: Weights,
+    spec: Spec,
+    head: Head,
+    served: Served | None = None,
+    *,
+    alike: float = 1e-5,
+    share: float = 0.5,
+    columns: int = 2_000,
+) -> Iterator[Finding]:
+    """The units of a hidden layer are copies of each other, as they were initialised.
+
+    ## Why it matters
+    Units that begin alike get the same gradient and stay alike: the layer has one unit, however many it was given.
+    With zeros under relu it has none.
+
+    ## How it is detected
+    In the saved weights: half of the columns of a trained hidden kernel equal another column to 1e-5 of their size,
+    or the whole kernel is one number.
+
+    ## Proof
+    The equality is exact; trained anew from Glorot's draw in the same time, the net must decide better.
+
+    ## Fix
+    Leave the initialiser out: `Dense(64, activation="relu")` draws from Glorot's distribution.
+
+    ## When it is legitimate
+    Layers that begin at zero on purpose behind a residual connection or in an adapter, and pruned layers: a net that
+    learnt all the same is told so as an info. Frozen layers are not judged.
+    """
+    for layer in spec.layers:
+        if layer.kind not in KINDS or not layer.trainable or layer.name in (head.layer, head.name):
+            continue
+        arrays = weights.of_layer(layer.name)
+        if not arrays or arrays[0].ndim < 2 or arrays[0].shape[-1] < 2 or not np.all(np.isfinite(arrays[0])):
+            continue
+        kernel = arrays[0].reshape(-1, arrays[0].shape[-1]).astype(np.float64)[:, :columns]
+        constant = float(np.ptp(kernel)) == 0.0
+        copies = _copies(kernel, alike)
+        if not constant and copies < share:
+            continue
+        learnt = served is not None and served.has_learnt()
+        said = f"is {kernel[0, 0]:g} throughout" if constant else f"has {copies:.0%} columns that equal another"
+        yield Finding(
+            f"The kernel of {layer.name} {said}: its {arrays[0].shape[-1]} units are copies of each other.",
+            fix="leave kernel_initializer out, or use one that draws: glorot_uniform, he_normal",
+            severity=Severity.INFO if learnt else Severity.BLOCKER if served is not None else Severity.ERROR,
+            evidence={"layer": layer.name, "units": int(arrays[0].shape[-1]), "copies": copies, "constant": constant},
+            proof=Proof(Grade.A, "the saved columns are equal") if learnt else None,
+        )
+        return
+
+
+@symmetric_initialisation.proof
+def glorot_in_the_same_time(
+    finding: Finding, redrawn_trials: Contrast | None = None, *, significance: float = 0.01
+) -> Finding:
+    identity = Proof(Grade.A, "the saved columns are equal")
+    if redrawn_trials is None or redrawn_trials.p_value >= significance or redrawn_trials.gain <= 0:
+        return replace(finding, proof=identity)
+    control, changed = redrawn_trials.control.after, redrawn_trials.changed.after
+    return replace(
+        finding,
+        message=f"{finding.message} From Glorot's draw, {redrawn_trials.changed.duration} reach balanced "
+        f"accuracy {changed.balanced_accuracy:.2f}; from the logged one {control.balanced_accuracy:.2f}.",
+        proof=replace(
+            identity,
+            how=f"equal columns; trained anew from Glorot's draw, {redrawn_trials.changed.duration}",
+            metric="balanced accuracy",
+            before=control.balanced_accuracy,
+            after=changed.balanced_accuracy,
+            n=changed.rows,
+            p_value=redrawn_trials.p_value,
+        ),
+    )
+
+
+def _copies(kernel: np.ndarray, alike: float) -> float:
+    """The share of the columns that equal another one, all-zero columns left out: those are pruned, not alike."""
+    kernel = kernel[:, np.any(kernel != 0, axis=0)]
+    if kernel.shape[1] < 2:
+        return 0.0
+    scale = float(np.abs(kernel).max())
+    _, inverse, counts = np.unique(np.round(kernel / (alike * scale)), axis=1, return_inverse=True, return_counts=True)
+    return float(np.mean(counts[inverse.ravel()] > 1))
