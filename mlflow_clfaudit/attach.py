@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from mlflow_clfaudit import __version__, saved_view
 from mlflow_clfaudit.errors import NotWritable
+from mlflow_clfaudit.evidence.audited import AuditedRun
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.types import AREAS, Report, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mlflow import MlflowClient
     from mlflow.entities import Metric
@@ -66,8 +67,8 @@ def write(run: Run, report: Report) -> None:
         if "clfaudit.error" in run.tags:
             client.delete_tag(run.run_id, "clfaudit.error")
     except Exception as error:  # noqa: BLE001 - stores differ in what they raise
-        text = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise NotWritable(f"the report could not be written to run {run.run_id}: {text}; try --dry-run") from None
+        reason = f"the report could not be written to run {run.run_id}: {_first_line(error)}; try --dry-run"
+        raise NotWritable(reason) from None
     _save_view(client, run)
     _tag_versions(client, run, {key: verdict[key] for key in VERSION_TAGS})
 
@@ -78,6 +79,25 @@ def note_failure(run: Run, reason: str) -> None:
 
     with contextlib.suppress(Exception):  # the failure itself reaches the caller anyway
         MlflowClient(run.tracking_uri).set_tag(run.run_id, "clfaudit.error", reason[:MAX_TAG])
+
+
+def write_tags(run: AuditedRun, given: Mapping[str, str], withdrawn: Iterable[str] = ()) -> None:
+    """Set tags of a run in one batch, and delete those that are withdrawn, where they are there.
+
+    Raises:
+        NotWritable: the store refused.
+    """
+    from mlflow import MlflowClient
+    from mlflow.entities import RunTag
+
+    client = MlflowClient(run.tracking_uri)
+    try:
+        client.log_batch(run.run_id, tags=[RunTag(key, value[:MAX_TAG]) for key, value in given.items()])
+        for key in withdrawn:
+            if key in run.tags:
+                client.delete_tag(run.run_id, key)
+    except Exception as error:  # noqa: BLE001 - stores differ in what they raise
+        raise NotWritable(f"the tags of run {run.run_id} could not be written: {_first_line(error)}") from None
 
 
 def tags(report: Report) -> dict[str, str]:
@@ -125,6 +145,10 @@ def _versions(client: MlflowClient, run: Run) -> Iterator[tuple[str, str]]:
         # MLflow 2 names the folder among the run's artifacts.
         if model.uri in uris or source.endswith(f"/{model.name}"):
             yield found.name, str(found.version)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def area_state(report: Report, area: str) -> str:

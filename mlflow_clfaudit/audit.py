@@ -20,12 +20,12 @@ from mlflow_clfaudit.examine import examine_outputs, examine_repaired
 from mlflow_clfaudit.rank import Ranked, rank
 from mlflow_clfaudit.registry import Check, all_checks, select
 from mlflow_clfaudit.report.figures import figures
+from mlflow_clfaudit.review import ignored_checks, review_of
 from mlflow_clfaudit.storage import SPLITS
 from mlflow_clfaudit.types import Outcome, Report, Severity, Status, Tier, Verdict
 
 # Evidence that is there for every run, whatever it logged.
 PARAMS_ALONE = {"run", "fit", "overrides", "output", "device", "budget"}
-IGNORE_TAG = "clfaudit.ignore."
 
 
 def audit_run(
@@ -140,7 +140,7 @@ def audit(
         cap=Tier.parse(tier),
         deadline=deadline,
     )
-    ignored = {**_reviewers_word(run.experiment_tags), **_reviewers_word(run.tags), **(ignore or {})}
+    ignored = {**ignored_checks(run.experiment_tags), **ignored_checks(run.tags), **(ignore or {})}
     started = time.perf_counter()
     # What Keras and scikit-learn warn about is what the checks are for; on stderr it would only be noise.
     with warnings.catch_warnings(), without_autologging():
@@ -163,6 +163,7 @@ def audit(
         url=run.url,
         digest=run.digest,
         headline=_headline(evidence),
+        review=review_of(run),
     )
 
 
@@ -175,14 +176,12 @@ def _must_exist(run: Run, overrides: Overrides) -> None:
                 raise UsageError(f"--{option} {split}={path}: neither a local file nor an artifact of the run")
 
 
-def _judged(
-    run: Run, evidence: Evidence, outcomes: Sequence[Outcome], ranked: Ranked, checks: Sequence[Check]
-) -> bool:
-    """Whether anything was found that counts, or a check ran on more than the names and params that every run has.
+def _judged(run: Run, evidence: Evidence, outcomes: Sequence[Outcome], ranked: Ranked, checks: Sequence[Check]) -> bool:
+    """Whether anything was found, or a check ran on more than the names and params that every run has.
 
     A run that failed is not called healthy where its model was never run.
     """
-    if ranked.verdict is not Verdict.HEALTHY:
+    if ranked.verdict is not Verdict.HEALTHY or any(not finding.counts for finding in ranked.findings):
         return True
     if run.status != "FINISHED" and evidence.peek("network") is None:
         return False
@@ -220,14 +219,6 @@ def _audit_or_error(run_id: str, **options: Any) -> Report | AuditError:
         return error
     except Exception as error:  # noqa: BLE001 - one run's surprise must not end a sweep
         return AuditError(f"run {run_id}: {type(error).__name__}: {error}; this is a fault of mlflow-clfaudit")
-
-
-def _reviewers_word(tags: Mapping[str, str]) -> dict[str, str]:
-    return {
-        key.removeprefix(IGNORE_TAG): value or "no reason given"
-        for key, value in tags.items()
-        if key.startswith(IGNORE_TAG)
-    }
 
 
 def _sources(evidence: Evidence) -> dict[str, str]:

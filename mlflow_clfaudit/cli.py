@@ -11,7 +11,7 @@ import click
 
 from mlflow_clfaudit import __version__
 from mlflow_clfaudit.errors import AuditError, UsageError
-from mlflow_clfaudit.types import Report, Severity, Verdict
+from mlflow_clfaudit.types import Report, Severity, Verdict, Word
 
 FORMATS = ("text", "json", "jsonl", "markdown", "github")
 
@@ -50,6 +50,7 @@ def cli() -> None:
     \b
     mlflow clfaudit RUN_ID        audit a run
     mlflow clfaudit explain NAME  what a check looks for
+    mlflow clfaudit review RUN_ID what a person decided about it
     """
 
 
@@ -164,11 +165,40 @@ def explain_command(name: str) -> None:
         click.echo("Thresholds\n" + "\n".join(f"{key} = {value}" for key, value in check.thresholds.items()))
 
 
+@cli.command("review")
+@click.argument("run_id")
+@click.option("--accept", metavar="WHY", help="The run may be used as it is: what is known no longer fails an audit.")
+@click.option("--reject", metavar="WHY", help="The run must not be used: every audit of it fails.")
+@click.option("--fixed", metavar="WHY", help="Mended in a later run: what is known no longer fails an audit.")
+@click.option(
+    "--ignore", multiple=True, metavar="NAME=REASON", help="A check that does not count on this run, and why."
+)
+@click.option("--withdraw", is_flag=True, help="Take the run's word back.")
+@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+def review_command(
+    run_id: str,
+    accept: str | None,
+    reject: str | None,
+    fixed: str | None,
+    ignore: tuple[str, ...],
+    withdraw: bool,
+    tracking_uri: str | None,
+) -> None:
+    """Say what a person decided about an audited run, as tags that the next audit honours."""
+    from mlflow_clfaudit.review import give
+
+    words = {Word.ACCEPTED: accept, Word.REJECTED: reject, Word.FIXED: fixed}
+    reasons = _pairs(ignore, "--ignore NAME=REASON")
+    click.echo(give(run_id, words, ignore=reasons, withdraw=withdraw, tracking_uri=tracking_uri))
+
+
 def exit_code(reports: Iterable[Report], failed: int, fail_on: str) -> int:
     """0 nothing at or above --fail-on, 1 findings at or above it, 3 a run could not be audited."""
+    from mlflow_clfaudit.review import fails
+
     reports = list(reports)
     bar = None if fail_on == "never" else Severity(fail_on)
-    if bar and any(report.severity and report.severity.at_least(bar) for report in reports):
+    if bar and any(fails(report, bar) for report in reports):
         return 1
     if failed or any(report.verdict is Verdict.NOT_AUDITED for report in reports):
         return 3

@@ -148,6 +148,29 @@ class Outcome:
     how_to_supply: str = ""
 
 
+class Word(StrEnum):
+    """What a reviewer can say about a run."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    FIXED = "fixed"
+
+
+@dataclass(frozen=True)
+class Review:
+    """A reviewer's word about a run. `given` is the tag as it was written; it is no `word` where it says another.
+
+    `known` maps the findings that the reviewer had seen, by title, to their severities: the word is about no others.
+    """
+
+    given: str
+    word: Word | None = None
+    why: str = ""
+    by: str = ""
+    at: str = ""
+    known: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Report:
     """One audited run: everything that is rendered and written, and nothing that is not.
@@ -170,6 +193,7 @@ class Report:
     url: str | None = None
     digest: str = ""
     headline: str = ""
+    review: Review | None = None
 
     @property
     def severity(self) -> Severity | None:

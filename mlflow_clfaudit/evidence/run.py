@@ -17,6 +17,8 @@ from mlflow_clfaudit.evidence import provides
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment as MlflowExperiment
+    from mlflow.entities import Run as MlflowRun
 
 LOG_MODEL = 'mlflow.keras.log_model(model, name="model")'
 MAX_ARTIFACTS = 2000
@@ -95,16 +97,14 @@ class Run:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
-    @property
     def model(self) -> LoggedModel | None:
         """The model that is audited: the last one whose files MLflow has."""
         return next((model for model in reversed(self.models) if model.status == "READY"), None)
 
+    @property
     def url(self) -> str | None:
         """The run's page in the MLflow UI, where the store has one."""
-        if not self.tracking_uri.startswith("http"):
-            return None
-        return f"{self.tracking_uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        return run_url(self.tracking_uri, self.experiment_id, self.run_id)
 
 
 def read_run(run_id: str, tracking_uri: str | None = None, model_uri: str | None = None) -> Run:
@@ -121,19 +121,8 @@ def read_run(run_id: str, tracking_uri: str | None = None, model_uri: str | None
 
     uri = tracking_uri or mlflow.get_tracking_uri()
     client = MlflowClient(uri)
-    try:
-        found = client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise RunNotFound(
-                f"no run {run_id!r} in {uri}; check the id, or set MLFLOW_TRACKING_URI to the store that has it"
-            ) from None
-        raise TrackingUnreachable(f"{uri} did not answer: {_first_line(error)}; is the server up?") from None
-    except Exception as error:  # noqa: BLE001 - requests' and SQLAlchemy's errors differ
-        raise TrackingUnreachable(f"{uri} did not answer: {_first_line(error)}; is the server up?") from None
+    found = find_run(client, run_id, uri)
     info = found.info
-    if info.lifecycle_stage == "deleted":
-        raise RunNotFound(f"run {run_id} is deleted; `mlflow runs restore --run-id {run_id}` brings it back")
     if info.status in ("RUNNING", "SCHEDULED"):
         raise RunNotFinished(f"run {run_id} is still {info.status}; audit it when it has finished")
     try:
@@ -154,10 +143,57 @@ def read_run(run_id: str, tracking_uri: str | None = None, model_uri: str | None
             fetch=lambda path: Path(
                 mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, tracking_uri=uri)
             ),
-            fetch_model=lambda source: Path(mlflow.artifacts.download_artifacts(artifact_uri=source, tracking_uri=uri)),
+            fetch_model=lambda source: Path(
+                mlflow.artifacts.download_artifacts(artifact_uri=_location(client, source), tracking_uri=uri)
+            ),
         )
     except MlflowException as error:
         raise AuditError(f"run {run_id} could not be read: {_first_line(error)}") from None
+
+
+def find_run(client: MlflowClient, run_id: str, uri: str) -> MlflowRun:
+    """The run in the store at `uri`.
+
+    Raises:
+        RunNotFound: no such run, or it was deleted.
+        TrackingUnreachable: the tracking store did not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise RunNotFound(
+                f"no run {run_id!r} in {uri}; check the id, or set MLFLOW_TRACKING_URI to the store that has it"
+            ) from None
+        raise TrackingUnreachable(f"{uri} did not answer: {_first_line(error)}; is the server up?") from None
+    except Exception as error:  # noqa: BLE001 - requests' and SQLAlchemy's errors differ
+        raise TrackingUnreachable(f"{uri} did not answer: {_first_line(error)}; is the server up?") from None
+    if found.info.lifecycle_stage == "deleted":
+        raise RunNotFound(f"run {run_id} is deleted; `mlflow runs restore --run-id {run_id}` brings it back")
+    return found
+
+
+def find_experiment(client: MlflowClient, experiment: str) -> MlflowExperiment:
+    """The experiment of that name or id.
+
+    Raises:
+        AuditError: there is none.
+    """
+    found = client.get_experiment_by_name(experiment)
+    if found is None and experiment.isdigit():
+        found = client.get_experiment(experiment)
+    if found is None:
+        raise AuditError(f"no experiment is named {experiment!r}; `mlflow experiments search` lists them")
+    return found
+
+
+def run_url(tracking_uri: str, experiment_id: str, run_id: str) -> str | None:
+    """The run's page in the MLflow UI, where the store has one."""
+    if not tracking_uri.startswith("http"):
+        return None
+    return f"{tracking_uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
 def run_of_model(model_uri: str, tracking_uri: str | None = None) -> str:
@@ -185,19 +221,15 @@ def run_of_model(model_uri: str, tracking_uri: str | None = None) -> str:
 
 
 def search_runs(experiment: str, filter_string: str = "", tracking_uri: str | None = None) -> Iterator[str]:
-    """The ids of an experiment's runs, newest first, page by page."""
+    """The ids of an experiment's runs, newest first, page by page; our own summaries are left out."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
-    found = client.get_experiment_by_name(experiment)
-    if found is None and experiment.isdigit():
-        found = client.get_experiment(experiment)
-    if found is None:
-        raise AuditError(f"no experiment is named {experiment!r}; `mlflow experiments search` lists them")
+    found = find_experiment(client, experiment)
     token = None
     while True:
         page = client.search_runs([found.experiment_id], filter_string, max_results=500, page_token=token)
-        yield from (item.info.run_id for item in page)
+        yield from (item.info.run_id for item in page if "clfaudit.summary" not in item.data.tags)
         token = page.token
         if not token:
             return
@@ -295,6 +327,13 @@ def _datasets(found: Any) -> Iterator[Dataset]:
             source_type=item.dataset.source_type,
             profile=profile if isinstance(profile, dict) else {},
         )
+
+
+def _location(client: MlflowClient, source: str) -> str:
+    """Where a logged model's files are: MLflow looks models:/m-… up in its own setting, whatever the client's store."""
+    if source.startswith("models:/m-"):
+        return str(client.get_logged_model(source.removeprefix("models:/")).artifact_location)
+    return source
 
 
 def _models(client: MlflowClient, found: Any, model_uri: str | None, artifacts: Sequence[str]) -> Iterator[LoggedModel]:

@@ -42,6 +42,7 @@ def to_html(report: Report) -> str:
         sentence=words.sentence(plain),
         quality=words.judged_on(plain),
         tiles=list(_tiles(plain.figures.get("quality") or {})),
+        review=words.review_sentence(plain),
         has_cause=plain.root_cause is not None,
         findings=[_card(plain, finding, place) for place, finding in enumerate(plain.findings, 1)],
         symptoms=[_card(plain, symptom, None) for symptom in words.unexplained_symptoms(plain)],

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlflow_clfaudit.report.plain import data
 from mlflow_clfaudit.report.words import explained, total_seconds
-from mlflow_clfaudit.types import Finding, Outcome, Proof, Report, Status
+from mlflow_clfaudit.types import Finding, Outcome, Proof, Report, Review, Status
 
 SCHEMA = 1
 
@@ -43,6 +43,7 @@ def to_dict(report: Report) -> dict[str, Any]:
         "environment": report.environment,
         "seconds": {**report.seconds, "total": total_seconds(report)},
         "figures": report.figures,
+        "review": _review(report.review),
     }
     plain: dict[str, Any] = data(found)
     return plain
@@ -78,6 +79,19 @@ def _proof(proof: Proof | None) -> dict[str, Any] | None:
         "n": proof.n,
         "p_value": proof.p_value,
         "how": proof.how,
+    }
+
+
+def _review(review: Review | None) -> dict[str, Any] | None:
+    if review is None:
+        return None
+    return {
+        "given": review.given,
+        "word": review.word,
+        "why": review.why,
+        "by": review.by,
+        "at": review.at,
+        "known": review.known,
     }
 
 

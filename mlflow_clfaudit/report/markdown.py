@@ -66,6 +66,9 @@ def _document(report: Report) -> Iterator[str]:
     yield ""
     details = [words.headline(report), words.quality_sentence(report), f"run {report.run_id}"]
     yield escaped(" · ".join(detail for detail in details if detail))
+    review = words.review_sentence(report)
+    if review:
+        yield from ("", f"**Review** {escaped(review)}")
     for place, finding in enumerate(report.findings, 1):
         yield from _finding(report, finding, place)
     if report.symptoms:
@@ -151,6 +154,9 @@ def _description(report: Report) -> Iterator[str]:
             yield f"| {' | '.join(told)} |"
         if len(report.findings) > 10:
             yield f"| {len(report.findings) - 10} more | | | |"
+    review = words.review_sentence(report)
+    if review:
+        yield from ("", f"**Review** {escaped(review)}")
     yield from ("", f"{escaped(words.counts(report))}" + _link(report))
     if report.figures.get("confusion") and SAFE.fullmatch(report.run_id):
         yield from ("", f"![Confusion matrix](get-artifact?path={CONFUSION_PATH}&run_uuid={report.run_id})")

@@ -75,6 +75,9 @@ def _lines(console: Console, report: Report, width: int) -> Iterator[Text]:
             because = f" (because of {finding.explained_by})" if finding.explained_by else ""
             told = Text.assemble((words.title(finding), STYLES[finding.level]), ": ", said, (because, "dim"))
             yield from _labelled(console, "" if row else label, told, width, indent=2)
+    review = words.review_sentence(report)
+    if review:
+        yield from _labelled(console, "review", Text(review, style="bold"), width, indent=2)
     yield from _checked(console, report, width)
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mlflow_clfaudit.types import Finding, Outcome, Proof, Report, Severity, Status, Verdict
+from mlflow_clfaudit.types import Finding, Outcome, Proof, Report, Review, Severity, Status, Verdict, Word
 
 REPORT_PATH = "clfaudit/report.html"
 BREAKS = re.compile(r"[ \t\r\n]+")  # not the no-break space that groups digits
@@ -205,6 +205,26 @@ def remedies(report: Report) -> list[tuple[str, str, list[Outcome]]]:
         groups.setdefault((line(outcome.reason), outcome.how_to_supply.strip()), []).append(outcome)
     ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
     return [(reason, how, found) for (reason, how), found in ordered]
+
+
+def review_sentence(report: Report) -> str:
+    """What a reviewer said of the run, and what came up since; empty where nobody did."""
+    review = report.review
+    if review is None:
+        return ""
+    if review.word is None:
+        return line(f"clfaudit.review is {review.given!r}, which is none of {', '.join(Word)}: it does not count", 300)
+    said = f"{review.word}: {review.why}" if review.why.strip() else str(review.word)
+    signed = " ".join(part for part in (f"by {review.by}" if review.by else "", review.at[:10]) if part)
+    told = line(said, 300) + (f" ({line(signed, 80)})" if signed else "")
+    new = [] if review.word is Word.REJECTED else [title(item) for item in faults(report) if is_new(review, item)]
+    return f"{told}; new since: {', '.join(new)}" if new else told
+
+
+def is_new(review: Review, finding: Finding) -> bool:
+    """Whether the finding is one that the reviewer had not seen, or worse than it was then."""
+    known = review.known.get(title(finding))
+    return known is None or not Severity(known).at_least(finding.level)
 
 
 def report_url(report: Report) -> str | None:

@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from mlflow_clfaudit.types import Confidence, Finding, Grade, Outcome, Proof, Report, Severity, Status, Verdict
+from mlflow_clfaudit.types import (
+    Confidence,
+    Finding,
+    Grade,
+    Outcome,
+    Proof,
+    Report,
+    Review,
+    Severity,
+    Status,
+    Verdict,
+    Word,
+)
 
 HOSTILE = (
     "\x1b[31mred\x07</style></script><script>alert(1)</script><img src=x onerror=alert(2)>\"' {{ 7 * 7 }} "
@@ -184,6 +196,7 @@ def make_hostile() -> Report:
         sources={HOSTILE: HOSTILE},
         environment={HOSTILE: HOSTILE},
         figures={**figures, "undrawn": {"curves": HOSTILE}},
+        review=Review(HOSTILE, Word.ACCEPTED, HOSTILE, HOSTILE, HOSTILE, {HOSTILE: "warn"}),
     )
 
 
@@ -215,6 +228,7 @@ REPORTS = {
     "empty": EMPTY,
     "healthy": HEALTHY,
     "hostile": make_hostile(),
+    "reviewed": make_report(review=Review("fixed", Word.FIXED, "in run 7", "ann", "2026-03-01", {CAUSE.check: "warn"})),
     "suspect": make_report(verdict=Verdict.SUSPECT, root_cause="test-used-for-validation", findings=(WARNING,)),
 }
 
