@@ -89,7 +89,7 @@ def stratified_rows(labels: np.ndarray | None, count: int, wanted: int, *, seed:
 
 def _codes(labels: np.ndarray) -> np.ndarray:
     if labels.ndim == 2 and labels.shape[1] > 1:
-        return np.argmax(labels, axis=1)
+        return np.asarray(np.argmax(labels, axis=1))
     return np.asarray(pd.factorize(labels.reshape(len(labels), -1)[:, 0], use_na_sentinel=False)[0])
 
 
