@@ -262,11 +262,13 @@ def _learnt_from(rows: Rows, head: Head) -> tuple[Any, LabelSet]:
     """The inputs and labels of the rows that the loss counts: those of its `ignore_class` are nobody's mistake."""
     ignored = head.loss.options.get("ignore_class") if head.loss is not None else None
     labels = rows.labels
-    if ignored is None or labels.codes.dtype.kind not in "iu" or ignored not in labels.classes:
+    if ignored is None or labels.codes.dtype.kind not in "iu":
+        return rows.inputs, labels
+    labels = replace(labels, scale=None if labels.scale is None else labels.scale[labels.scale != ignored])
+    if ignored not in labels.classes:
         return rows.inputs, labels
     kept = np.flatnonzero(labels.codes != ignored)
-    scale = None if labels.scale is None else labels.scale[labels.scale != ignored]
-    return take(rows.inputs, kept), replace(labels, values=labels.values[kept], scale=scale)
+    return take(rows.inputs, kept), replace(labels, values=labels.values[kept])
 
 
 def class_indices(labels: LabelSet, width: int | None) -> tuple[np.ndarray, int]:

@@ -34,7 +34,7 @@ from mlflow_clfaudit.evidence.spec import Head, Spec
 if TYPE_CHECKING:
     from mlflow_clfaudit.evidence.counterfactuals import Budget
 
-MAX_STEPS = 800
+MAX_STEPS = 500
 OUTPUT_ROWS = 1_024
 DEFAULT_RATES = {"adam": 1e-3, "nadam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "sgd": 1e-2, "adagrad": 1e-3}
 # A training loss below this share of the best constant's loss says all that a longer training would.
