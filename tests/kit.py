@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,17 @@ from mlflow_clfaudit.evidence.forward import Served, Trial
 from mlflow_clfaudit.evidence.history import FitArguments, History
 from mlflow_clfaudit.evidence.labels import Labels, LabelSet
 from mlflow_clfaudit.evidence.probes import Probe
+from mlflow_clfaudit.evidence.retraining import Continued, Contrast
 from mlflow_clfaudit.evidence.spec import Head, Loss, Spec
 from mlflow_clfaudit.examine import examine_one
 from mlflow_clfaudit.registry import Check
 from mlflow_clfaudit.types import Finding, Outcome, Proof, Status
+
+# Two classes of a hundred rows and what one sigmoid may say of them: nothing, a little (balanced accuracy .58), all.
+TRUTH = np.tile([0, 1], 100)
+FLAT = np.full(200, 0.4)
+SLIGHT = np.where((TRUTH == 1) & (np.arange(200) < 32), 0.6, 0.4)
+GOOD = np.where(TRUTH == 1, 0.95, 0.05)
 
 
 def outcome(check: Check, **given: Any) -> Outcome:
@@ -107,3 +115,17 @@ def make_probe(truth: Any, *, decision: Any, served: Any, name: str = "the head 
         served=np.asarray(served, dtype=np.int64),
         held_out=True,
     )
+
+
+def make_continued(
+    before: Served, outputs: Any, *, factor: float = 1.0, losses: tuple[float, float] = (0.69, 0.6)
+) -> Continued:
+    """A counterfactual training of five epochs after which the rows of `before` get `outputs` (N,) or (N, C)."""
+    array = np.asarray(outputs, dtype=np.float64)
+    after = replace(before, outputs=array[:, None] if array.ndim == 1 else array)
+    return Continued("trained otherwise", factor, 5, before, after, *losses)
+
+
+def make_contrast(before: Served, control: Any, changed: Any, *, factor: float = 1.0) -> Contrast:
+    """Two such trainings: as logged, after which the rows get `control`, and changed, after which `changed`."""
+    return Contrast(make_continued(before, control), make_continued(before, changed, factor=factor))

@@ -1,0 +1,53 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mlflow_clfaudit.checks.training_dynamics.batchnorm_gap import batchnorm_gap
+from mlflow_clfaudit.evidence.batchnorm import NormalizationModes
+from mlflow_clfaudit.evidence.spec import Layer
+from mlflow_clfaudit.types import Grade, Severity
+from tests.kit import FLAT, GOOD, TRUTH, findings, make_served, make_spec, proof_of
+
+SPEC = make_spec(layers=(Layer("normalisation", "BatchNormalization"),))
+SERVED = make_served(FLAT, TRUTH)
+
+
+def modes(by_batch: np.ndarray, recalibrated: np.ndarray) -> NormalizationModes:
+    return NormalizationModes(
+        SERVED, replace(SERVED, outputs=by_batch[:, None]), replace(SERVED, outputs=recalibrated[:, None])
+    )
+
+
+@pytest.mark.parametrize(
+    ("recalibrated", "level", "said"),
+    [(GOOD, Severity.ERROR, "measured anew"), (FLAT, Severity.WARN, "normalised by its own batches")],
+    ids=["statistics measured anew", "the batches' own alone, which may leak the label"],
+)
+def test_other_statistics_decide_better(recalibrated: np.ndarray, level: Severity, said: str) -> None:
+    (finding,) = findings(batchnorm_gap, spec=SPEC, served=SERVED, normalization_modes=modes(GOOD, recalibrated))
+    proof = proof_of(finding)
+    assert finding.level is level
+    assert said in finding.message
+    assert (proof.grade, proof.before, proof.after) == (Grade.B, 0.5, 1.0)
+
+
+def test_unproven_it_is_an_info() -> None:
+    (finding,) = findings(batchnorm_gap, spec=SPEC, served=SERVED)
+    assert finding.level is Severity.INFO
+    assert finding.unproven
+
+
+def test_quiet_when_no_statistics_do_better() -> None:
+    assert findings(batchnorm_gap, spec=SPEC, served=SERVED, normalization_modes=modes(FLAT, FLAT)) == ()
+
+
+def test_quiet_without_the_layer() -> None:
+    dense = make_spec(layers=(Layer("hidden", "Dense"),))
+    assert findings(batchnorm_gap, spec=dense, served=SERVED, normalization_modes=modes(GOOD, GOOD)) == ()
+
+
+@pytest.mark.parametrize("outputs", [GOOD, FLAT], ids=["good on the judged rows", "overfit: good on the training rows"])
+def test_quiet_where_inference_works(outputs: np.ndarray) -> None:
+    train = make_served(GOOD, TRUTH, held_out=False)
+    assert findings(batchnorm_gap, spec=SPEC, served=make_served(outputs, TRUTH), served_train=train) == ()

@@ -1,0 +1,69 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlflow_clfaudit.checks.training_dynamics.learning_rate_exhausted import learning_rate_exhausted
+from mlflow_clfaudit.evidence.history import History
+from mlflow_clfaudit.evidence.spec import Optimizer
+from mlflow_clfaudit.types import Finding, Grade, Severity
+from tests.kit import (
+    FLAT,
+    GOOD,
+    SLIGHT,
+    TRUTH,
+    findings,
+    make_continued,
+    make_fit,
+    make_history,
+    make_served,
+    make_spec,
+    proof_of,
+)
+
+SERVED = make_served(FLAT, TRUTH)
+
+
+def history(*rates: float) -> History:
+    """Ten epochs at each of these rates."""
+    curve = np.repeat(rates, 10) if rates else None
+    return replace(make_history(loss=np.full(20, 0.69)), learning_rate=curve)
+
+
+def judged(curves: History, *, saved: float = 1e-3, **given: Any) -> tuple[Finding, ...]:
+    fit = make_fit(optimizer="adam", learning_rate=1e-3)
+    spec = make_spec(optimizer=Optimizer("adam", {"learning_rate": saved}))
+    return findings(learning_rate_exhausted, **{"served": SERVED, "history": curves, "fit": fit, "spec": spec, **given})
+
+
+@pytest.mark.parametrize(("after", "level"), [(GOOD, Severity.ERROR), (SLIGHT, Severity.WARN)])
+def test_more_epochs_at_the_first_rate_help(after: np.ndarray, level: Severity) -> None:
+    (finding,) = judged(history(1e-3, 1e-7), continuation_trial=make_continued(SERVED, after))
+    assert finding.level is level
+    assert "from 0.001 to 1e-07 for 50% of the epochs before the network had learnt" in finding.message
+    assert (proof_of(finding).grade, proof_of(finding).before) == (Grade.B, 0.5)
+
+
+def test_the_saved_rate_counts_where_no_curve_was_logged() -> None:
+    (finding,) = judged(history(), saved=0.0)
+    assert finding.message == "The learning rate fell from 0.001 to 0."
+    assert finding.level is Severity.INFO
+    assert finding.unproven
+
+
+@pytest.mark.parametrize(
+    "curves",
+    [history(1e-3, 1e-5), history(*[1e-3] * 9, 1e-7), history(1e-3, 1e-7, 1e-3), history()],
+    ids=["a hundredth", "for the last tenth only", "a warm restart", "no decay"],
+)
+def test_quiet(curves: History) -> None:
+    assert judged(curves, continuation_trial=make_continued(SERVED, GOOD)) == ()
+
+
+def test_quiet_when_the_first_rate_does_not_help() -> None:
+    assert judged(history(1e-3, 1e-7), continuation_trial=make_continued(SERVED, FLAT)) == ()
+
+
+def test_quiet_when_the_net_had_converged() -> None:
+    assert judged(history(1e-3, 1e-7), served=make_served(GOOD, TRUTH)) == ()

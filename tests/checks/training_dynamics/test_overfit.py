@@ -1,0 +1,73 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlflow_clfaudit.checks.training_dynamics.overfit import overfit
+from mlflow_clfaudit.types import Finding, Grade, Severity
+from tests.kit import TRUTH, findings, make_history, make_served, proof_of
+
+TRAIN = np.geomspace(0.7, 0.02, 20)
+VALIDATION = np.concatenate([np.linspace(0.7, 0.4, 8), np.linspace(0.42, 0.8, 12)])
+WORSE = np.concatenate([np.linspace(0.5, 0.85, 8), np.linspace(0.84, 0.7, 12)])
+
+
+def judged(*, served: Any = None, **curves: Any) -> tuple[Finding, ...]:
+    given = {"loss": TRAIN, "val_loss": VALIDATION, "val_accuracy": WORSE, **curves}
+    return findings(overfit, history=make_history(**given), served=served)
+
+
+def confident(right: float) -> Any:
+    """Held-out rows whose true class has this probability."""
+    return make_served(np.where(TRUTH == 1, right, 1 - right), TRUTH)
+
+
+def test_validation_accuracy_fell_too() -> None:
+    (finding,) = judged()
+    assert finding.level is Severity.WARN
+    assert "fell to 0.4 at epoch 8 of 20" in finding.message
+    assert "validation accuracy lost 0.1" in finding.message
+    assert proof_of(finding).grade is Grade.C
+
+
+@pytest.mark.parametrize(
+    "accuracy", [np.full(20, 0.85), np.full(20, np.nan), []], ids=["it stayed", "not a number", "none"]
+)
+def test_info_when_only_the_probabilities_suffered(accuracy: Any) -> None:
+    (finding,) = judged(val_accuracy=accuracy)
+    assert finding.level is Severity.INFO
+    assert finding.message.endswith("validation accuracy did not suffer.")
+
+
+def test_the_last_weights_are_served() -> None:
+    (finding,) = judged(served=confident(float(np.exp(-0.78))))
+    assert finding.level is Severity.WARN
+
+
+def test_quiet_when_the_best_weights_are_served() -> None:
+    assert judged(served=confident(float(np.exp(-0.4)))) == ()
+
+
+@pytest.mark.parametrize(
+    "curves",
+    [
+        {"val_loss": TRAIN + 0.02},
+        {"val_loss": np.concatenate([np.linspace(0.7, 0.4, 8), np.linspace(0.4, 0.46, 12)])},
+        {"val_loss": np.concatenate([np.linspace(0.7, 0.4, 18), [0.6, 0.8]])},
+        {"loss": np.concatenate([TRAIN[:8], np.linspace(0.2, 0.5, 12)])},
+        {"loss": TRAIN[:6], "val_loss": VALIDATION[6:12]},
+        {"val_loss": np.where(np.arange(20) == 12, np.nan, VALIDATION)},
+        {"val_loss": VALIDATION - 2},
+    ],
+    ids=[
+        "it learnt",
+        "a rise of 15 %",
+        "the last epochs only",
+        "the training loss rose too: another fault",
+        "six epochs",
+        "not a number",
+        "negative",
+    ],
+)
+def test_quiet(curves: dict[str, Any]) -> None:
+    assert judged(**curves) == ()
