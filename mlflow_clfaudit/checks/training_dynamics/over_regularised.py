@@ -99,6 +99,8 @@ def _regularised(layer: Layer, dropout: float) -> str | None:
     for key, value in layer.config.items():
         if key.endswith("_regularizer") and isinstance(value, dict):
             options = value.get("config") or {}
-            sizes = [f"{name} {size:g}" for name, size in options.items() if isinstance(size, int | float) and size]
-            return " and ".join(sizes) or str(value.get("class_name"))
+            sizes = {name: size for name, size in options.items() if isinstance(size, int | float)}
+            if not sizes or any(sizes.values()):
+                said = " and ".join(f"{name} {size:g}" for name, size in sizes.items() if size)
+                return said or str(value.get("class_name"))
     return None
