@@ -82,10 +82,14 @@ class _Fit:
 
 @dataclass
 class _Ended:
-    """A run that has ended and is to be audited."""
+    """A run that has ended and is to be audited, up to a tier, at least if it logged a classifier.
+
+    `certain` where this process saw one, which the run's files need not tell.
+    """
 
     run_id: str
     tier: str
+    certain: bool
 
 
 @dataclass
@@ -450,7 +454,8 @@ def _before_end(client: MlflowClient, run_id: str, status: str) -> _Ended | None
 
         Owner(name=_owner(run_id)).take(client, run_id)
     # Where MLflow fails to log the model after a fit() that went well, it ends its own run as FAILED, too.
-    return _Ended(run_id, "probe" if status == "FINISHED" or kept else "static")
+    tier = "probe" if status == "FINISHED" or kept else "static"
+    return _Ended(run_id, tier, certain=known is not None and known.classifies)
 
 
 def _may_classify(run: Run) -> bool:
@@ -486,7 +491,9 @@ def _after_end(client: MlflowClient, ended: _Ended) -> None:
         return
     uri = client.tracking_uri
     if settings.mode == "inprocess" and _may_run_models():
-        audit_ended(ended.run_id, uri, ended.tier, time_limit=settings.time_limit, silent=settings.silent)
+        audit_ended(
+            ended.run_id, uri, ended.tier, ended.certain, time_limit=settings.time_limit, silent=settings.silent
+        )
     else:
         _detach(ended, uri)
 
@@ -504,7 +511,7 @@ def _detach(ended: _Ended, tracking_uri: str) -> None:
     code = "import sys; from mlflow_clfaudit.hook import audit_ended; audit_ended(*sys.argv[1:])"
     environment = {name: value for name, value in os.environ.items() if name not in (AUTO, "MLFLOW_RUN_ID")}
     process = subprocess.Popen(  # noqa: S603 - this interpreter, our own code
-        [sys.executable, "-c", code, ended.run_id, tracking_uri, ended.tier],
+        [sys.executable, "-c", code, ended.run_id, tracking_uri, ended.tier, "1" if ended.certain else ""],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -515,38 +522,50 @@ def _detach(ended: _Ended, tracking_uri: str) -> None:
 
 
 def audit_ended(
-    run_id: str, tracking_uri: str, tier: str = "probe", *, time_limit: float | None = None, silent: bool = True
+    run_id: str,
+    tracking_uri: str,
+    tier: str = "probe",
+    certain: bool | str = False,
+    *,
+    time_limit: float | None = None,
+    silent: bool = True,
 ) -> None:
-    """Audit a run that has ended, if it trained a classifier. Never raises: see the module.
+    """Audit a run that has ended, unless it has not changed since it was, or logged no classifier that is `certain`.
 
     Raises:
-        KeyboardInterrupt: the user wants to go on.
+        KeyboardInterrupt: the user wants to go on. Nothing else is raised, see the module.
     """
     from mlflow import MlflowClient
-
-    from mlflow_clfaudit.audit import audit_run
-    from mlflow_clfaudit.errors import LeftAlone
-    from mlflow_clfaudit.evidence.subject import no_classifier, unchanged
-    from mlflow_clfaudit.lease import Owner
 
     client = MlflowClient(tracking_uri)
     _thread.auditing = True
     try:
-        with _guarded(client, run_id), contextlib.suppress(LeftAlone):
-            report = audit_run(
-                run_id,
-                tracking_uri=tracking_uri,
-                tier=tier,
-                budget=20.0 if time_limit is None else time_limit / 3,
-                time_limit=time_limit,
-                unless=lambda run: unchanged(run) or no_classifier(run),
-            )
-            if not silent and report.root_cause is not None:
-                _logger.warning("%s", _line(report))
+        with _guarded(client, run_id):
+            _audit(run_id, tracking_uri, tier, bool(certain), time_limit, silent)
         with _guarded():
+            from mlflow_clfaudit.lease import Owner
+
             Owner(name=_owner(run_id)).release(client, run_id)
     finally:
         _thread.auditing = False
+
+
+def _audit(run_id: str, tracking_uri: str, tier: str, certain: bool, time_limit: float | None, silent: bool) -> None:
+    from mlflow_clfaudit.audit import audit_run
+    from mlflow_clfaudit.errors import LeftAlone
+    from mlflow_clfaudit.evidence.subject import no_classifier, unchanged
+
+    with contextlib.suppress(LeftAlone):
+        report = audit_run(
+            run_id,
+            tracking_uri=tracking_uri,
+            tier=tier,
+            budget=20.0 if time_limit is None else time_limit / 3,
+            time_limit=time_limit,
+            unless=lambda run: unchanged(run) or (None if certain else no_classifier(run)),
+        )
+        if not silent and report.root_cause is not None:
+            _logger.warning("%s", _line(report))
 
 
 def _line(report: Any) -> str:
