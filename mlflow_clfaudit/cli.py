@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from mlflow_clfaudit import __version__
-from mlflow_clfaudit.errors import AuditError, UsageError
+from mlflow_clfaudit.errors import AuditError, UsageError, redacted
 from mlflow_clfaudit.types import Report, Severity, Verdict, Word
 
 FORMATS = ("text", "json", "jsonl", "markdown", "github")
@@ -38,7 +38,8 @@ class RunIdGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:  # noqa: BLE001 - said above
-            click.echo(f"error: {type(error).__name__}: {error}; this is a fault of mlflow-clfaudit", err=True)
+            text = redacted(f"error: {type(error).__name__}: {error}; this is a fault of mlflow-clfaudit")
+            click.echo(text, err=True)
             ctx.exit(AuditError.exit_code)
 
 
@@ -51,6 +52,7 @@ def cli() -> None:
     mlflow clfaudit RUN_ID        audit a run
     mlflow clfaudit explain NAME  what a check looks for
     mlflow clfaudit review RUN_ID what a person decided about it
+    mlflow clfaudit diff A B      what changed from one run to the next
     """
 
 
@@ -190,6 +192,38 @@ def review_command(
     words = {Word.ACCEPTED: accept, Word.REJECTED: reject, Word.FIXED: fixed}
     reasons = _pairs(ignore, "--ignore NAME=REASON")
     click.echo(give(run_id, words, ignore=reasons, withdraw=withdraw, tracking_uri=tracking_uri))
+
+
+@cli.command("diff")
+@click.argument("run_a")
+@click.argument("run_b")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    show_default=True,
+    help="What is printed; markdown is for a pull request.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["blocker", "error", "warn", "never"]),
+    default="never",
+    show_default=True,
+    help="Exit with 1 when a finding of this severity or above appeared or got worse.",
+)
+@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+def diff_command(run_a: str, run_b: str, form: str, fail_on: str, tracking_uri: str | None) -> None:
+    """Show which findings appeared, went away or changed between two audited runs."""
+    from mlflow_clfaudit.difference import difference, to_json, to_markdown, to_text
+    from mlflow_clfaudit.evidence.audited import read_audited, stored_report
+
+    found = difference(*(stored_report(read_audited(run_id, tracking_uri)) for run_id in (run_a, run_b)))
+    if form == "text":
+        click.echo(to_text(found, color=sys.stdout.isatty()), nl=False)
+    else:
+        click.echo(to_json(found) if form == "json" else to_markdown(found), nl=False)
+    sys.exit(1 if fail_on != "never" and found.fails(Severity(fail_on)) else 0)
 
 
 def exit_code(reports: Iterable[Report], failed: int, fail_on: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -37,9 +37,14 @@ def to_text(report: Report, *, color: bool, width: int = 80, attached: bool = Tr
 
     `attached` says whether the report was written to its run, and so has an address.
     """
-    file = io.StringIO()
-    console = Console(
-        file=file,
+    console, shown = terminal(color=color, width=width), cleaned(report)
+    return printed(console, [*_lines(console, shown, width), *(_address(shown) if attached else ())])
+
+
+def terminal(*, color: bool, width: int) -> Console:
+    """A console that writes to memory, whatever the environment says of the real one."""
+    return Console(
+        file=io.StringIO(),
         width=width,
         force_terminal=color,
         color_system="standard" if color else None,
@@ -47,11 +52,15 @@ def to_text(report: Report, *, color: bool, width: int = 80, attached: bool = Tr
         legacy_windows=False,
         _environ={},
     )
-    shown = cleaned(report)
-    for text in [*_lines(console, shown, width), *(_address(shown) if attached else ())]:
-        text.rstrip()
-        console.print(text, soft_wrap=True, highlight=False, markup=False, emoji=False)
-    return file.getvalue()
+
+
+def printed(console: Console, lines: Iterable[Text]) -> str:
+    """What such a console makes of lines that are wrapped already."""
+    with console.capture() as captured:
+        for text in lines:
+            text.rstrip()
+            console.print(text, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    return captured.get()
 
 
 def _lines(console: Console, report: Report, width: int) -> Iterator[Text]:
