@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlflow_clfaudit.audit import audit_run, audit_runs
-    from mlflow_clfaudit.hook import autolog
     from mlflow_clfaudit.errors import AuditError
+    from mlflow_clfaudit.hook import autolog
     from mlflow_clfaudit.registry import check
     from mlflow_clfaudit.supply import log_labels
     from mlflow_clfaudit.types import Finding, Grade, Proof, Report, Severity, Verdict

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
+import random
 import re
+import secrets
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -12,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlflow_clfaudit import __version__, saved_view
-from mlflow_clfaudit.errors import NotWritable
-from mlflow_clfaudit.evidence.audited import AuditedRun
+from mlflow_clfaudit.errors import NotWritable, redacted
+from mlflow_clfaudit.evidence.audited import SUMMARY_TAG, AuditedRun, Experiment
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.report.plain import clean
 from mlflow_clfaudit.types import AREAS, Report, Status
 
 if TYPE_CHECKING:
@@ -28,49 +32,116 @@ _logger = logging.getLogger(__name__)
 FOLDER = "clfaudit"
 NOTE = "mlflow.note.content"
 OPEN, CLOSE = "<!-- clfaudit -->", "<!-- /clfaudit -->"
+VERDICT = "clfaudit.verdict"
+DIGEST = "clfaudit.report"  # of the report.json that the verdict belongs to
+WRITING = "clfaudit.writing"  # there while an audit writes, or after one was killed
+ATTEMPTS = 5
 VERSION_TAGS = ("clfaudit.root_cause", "clfaudit.severity", "clfaudit.audited_at", "clfaudit.verdict")
 MAX_TAG = 5_000
 MAX_NOTE = 8_000
 
 
 def write(run: Run, report: Report) -> None:
-    """Attach the report: artifacts first, then all the rest in one batch, so that a verdict means a report.
+    """Attach the report, so that a verdict on the run always means that the report it belongs to is there, complete.
+
+    A run that has a verdict loses it before its report is overwritten and gets the new one after, together with the
+    digest of its report.json. Two audits at once notice each other by the tag clfaudit.writing; the later one repeats.
 
     Raises:
-        NotWritable: the store refused; nothing says that the run was audited.
+        NotWritable: the store refused. Where nothing had been overwritten yet, the earlier verdict stands again.
     """
     from mlflow import MlflowClient
     from mlflow.entities import RunTag
 
-    from mlflow_clfaudit.report.html import confusion_svg, to_html
-    from mlflow_clfaudit.report.json import to_json
-    from mlflow_clfaudit.report.markdown import description, to_markdown
+    from mlflow_clfaudit.report.markdown import description
 
     client = MlflowClient(run.tracking_uri)
+    files = _rendered(report)
+    found = {DIGEST: _digest(files["report.json"].encode()), **tags(report)}
+    verdict = {key: clean(value)[:MAX_TAG] for key, value in found.items()}
+    before: dict[str, str] = {}
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            files = {
-                "report.json": to_json(report),
-                "report.md": to_markdown(report),
-                "report.html": to_html(report),
-            }
-            picture = confusion_svg(report)
-            if picture is not None:
-                files["confusion.svg"] = picture
-            for name, text in files.items():
-                (Path(folder) / name).write_text(text, encoding="utf-8")
-            client.log_artifacts(run.run_id, folder, FOLDER)
-        note = merged_note(client.get_run(run.run_id).data.tags.get(NOTE, ""), description(report))
-        verdict = {key: value[:MAX_TAG] for key, value in tags(report).items()}
-        written = [RunTag(key, value) for key, value in verdict.items()] + [RunTag(NOTE, note)]
+        for attempt in range(ATTEMPTS):
+            token = secrets.token_hex(8)
+            client.set_tag(run.run_id, WRITING, token)
+            current = client.get_run(run.run_id).data.tags
+            if VERDICT in current:
+                before = before or current
+                _delete_tag(client, run.run_id, VERDICT)
+            _upload(client, run.run_id, files)
+            current = client.get_run(run.run_id).data.tags
+            if current.get(WRITING) == token:
+                break
+            time.sleep(random.uniform(0.0, 2.0**attempt))  # noqa: S311 - two audits must not keep step
+        else:
+            raise TimeoutError("other audits of this run are writing too")
+        note = merged_note(current.get(NOTE, ""), description(report))
+        # The verdict is last, for the stores that write tags one by one.
+        written = [RunTag(NOTE, note), *(RunTag(key, value) for key, value in verdict.items())]
         client.log_batch(run.run_id, metrics=metrics(report), tags=written)
-        if "clfaudit.error" in run.tags:
-            client.delete_tag(run.run_id, "clfaudit.error")
+        for key in (WRITING, "clfaudit.error"):
+            if key in current:
+                _delete_tag(client, run.run_id, key)
     except Exception as error:  # noqa: BLE001 - stores differ in what they raise
+        _stand_again(client, run, before)
         reason = f"the report could not be written to run {run.run_id}: {_first_line(error)}; try --dry-run"
         raise NotWritable(reason) from None
     _save_view(client, run)
     _tag_versions(client, run, {key: verdict[key] for key in VERSION_TAGS})
+
+
+def _rendered(report: Report) -> dict[str, str]:
+    """The report's files by name, report.json first."""
+    from mlflow_clfaudit.report.html import confusion_svg, to_html
+    from mlflow_clfaudit.report.json import to_json
+    from mlflow_clfaudit.report.markdown import to_markdown
+
+    files = {"report.json": to_json(report), "report.md": to_markdown(report), "report.html": to_html(report)}
+    picture = confusion_svg(report)
+    return files if picture is None else {**files, "confusion.svg": picture}
+
+
+def _upload(client: MlflowClient, run_id: str, files: Mapping[str, str]) -> None:
+    """Write the files to the run: report.json before the others, so that while it is unchanged they all are."""
+    names = list(files)
+    for group in (names[:1], names[1:]):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in group:
+                (Path(folder) / name).write_text(files[name], encoding="utf-8")
+            client.log_artifacts(run_id, folder, FOLDER)
+
+
+def _stand_again(client: MlflowClient, run: Run, before: Mapping[str, str]) -> None:
+    """After a failure: the earlier verdict again if its report is untouched, and the end of our claim; never raises."""
+    from mlflow.artifacts import download_artifacts
+
+    with contextlib.suppress(Exception):
+        if VERDICT in before and DIGEST in before:
+            with tempfile.TemporaryDirectory() as folder:
+                path = download_artifacts(
+                    run_id=run.run_id,
+                    artifact_path=f"{FOLDER}/report.json",
+                    dst_path=folder,
+                    tracking_uri=run.tracking_uri,
+                )
+                if _digest(Path(path).read_bytes()) == before[DIGEST]:
+                    client.set_tag(run.run_id, VERDICT, before[VERDICT])
+        _delete_tag(client, run.run_id, WRITING)
+
+
+def _delete_tag(client: MlflowClient, run_id: str, key: str) -> None:
+    """Delete a tag; that another audit has deleted it already is no error."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.delete_tag(run_id, key)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def note_failure(run: Run, reason: str) -> None:
@@ -78,7 +149,7 @@ def note_failure(run: Run, reason: str) -> None:
     from mlflow import MlflowClient
 
     with contextlib.suppress(Exception):  # the failure itself reaches the caller anyway
-        MlflowClient(run.tracking_uri).set_tag(run.run_id, "clfaudit.error", reason[:MAX_TAG])
+        MlflowClient(run.tracking_uri).set_tag(run.run_id, "clfaudit.error", clean(reason)[:MAX_TAG])
 
 
 def write_tags(run: AuditedRun, given: Mapping[str, str], withdrawn: Iterable[str] = ()) -> None:
@@ -92,12 +163,39 @@ def write_tags(run: AuditedRun, given: Mapping[str, str], withdrawn: Iterable[st
 
     client = MlflowClient(run.tracking_uri)
     try:
-        client.log_batch(run.run_id, tags=[RunTag(key, value[:MAX_TAG]) for key, value in given.items()])
+        client.log_batch(run.run_id, tags=[RunTag(key, clean(value)[:MAX_TAG]) for key, value in given.items()])
         for key in withdrawn:
             if key in run.tags:
                 client.delete_tag(run.run_id, key)
     except Exception as error:  # noqa: BLE001 - stores differ in what they raise
         raise NotWritable(f"the tags of run {run.run_id} could not be written: {_first_line(error)}") from None
+
+
+def write_summary(experiment: Experiment, files: Mapping[str, str], note: str) -> str:
+    """Keep an experiment's summary: files by name and a description on its one run "clfaudit summary"; its id.
+
+    Raises:
+        NotWritable: the store refused.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient(experiment.tracking_uri)
+    try:
+        found = client.search_runs([experiment.experiment_id], f"tags.`{SUMMARY_TAG}` = 'true'", max_results=1)
+        made = (
+            found[0]
+            if found
+            else client.create_run(experiment.experiment_id, tags={SUMMARY_TAG: "true"}, run_name="clfaudit summary")
+        )
+        run_id = str(made.info.run_id)
+        _upload(client, run_id, files)
+        client.set_tag(run_id, NOTE, merged_note(made.data.tags.get(NOTE, ""), f"{OPEN}\n{note}{CLOSE}"))
+        # Unlike set_terminated, this does not tell the hook that a training has ended.
+        client.update_run(run_id, status="FINISHED")
+    except Exception as error:  # noqa: BLE001 - stores differ in what they raise
+        reason = f"the summary of {experiment.name!r} could not be written: {_first_line(error)}; try --dry-run"
+        raise NotWritable(reason) from None
+    return run_id
 
 
 def tags(report: Report) -> dict[str, str]:
@@ -121,7 +219,7 @@ def _save_view(client: MlflowClient, run: Run) -> None:
     try:
         client.set_experiment_tag(run.experiment_id, saved_view.TAG, value)
     except Exception as error:  # noqa: BLE001 - a view is a convenience
-        _logger.info("the saved view could not be written: %s", error)
+        _logger.info("the saved view could not be written: %s", _first_line(error))
 
 
 def _tag_versions(client: MlflowClient, run: Run, verdict: Mapping[str, str]) -> None:
@@ -131,7 +229,9 @@ def _tag_versions(client: MlflowClient, run: Run, verdict: Mapping[str, str]) ->
             for key, value in verdict.items():
                 client.set_model_version_tag(name, version, key, value)
     except Exception as error:  # noqa: BLE001 - not every store has a registry, and not everyone may write to it
-        _logger.warning("the verdict could not be put on the registered versions of run %s: %s", run.run_id, error)
+        _logger.warning(
+            "the verdict could not be put on the registered versions of run %s: %s", run.run_id, _first_line(error)
+        )
 
 
 def _versions(client: MlflowClient, run: Run) -> Iterator[tuple[str, str]]:
@@ -148,7 +248,7 @@ def _versions(client: MlflowClient, run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return redacted((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
 
 
 def area_state(report: Report, area: str) -> str:
@@ -178,7 +278,16 @@ def metrics(report: Report) -> list[Metric]:
 
 
 def merged_note(existing: str, block: str) -> str:
-    """The description with our block at the top and everything that a person wrote kept."""
+    """The description with our block at the top and everything that a person wrote kept, within MLflow's limit.
+
+    Where both do not fit, the block is cut to its first lines or left out; a person's words never are.
+    """
     pattern = re.compile(re.escape(OPEN) + ".*?" + re.escape(CLOSE) + r"\s*", re.DOTALL)
     own_words = pattern.sub("", existing).strip()
-    return f"{block.strip()}\n\n{own_words}".strip()[: max(MAX_NOTE, len(own_words))]
+    lines = [line for line in block.strip().splitlines() if line.strip()]
+    short = "\n\n".join([OPEN, *(line for line in lines[1:5] if line != CLOSE), CLOSE])
+    for text in (block.strip(), short):
+        whole = f"{text}\n\n{own_words}".strip()
+        if len(whole) <= MAX_NOTE:
+            return whole
+    return own_words

@@ -12,11 +12,30 @@ Missing                 not an error: a piece of evidence that the run does not 
 
 from __future__ import annotations
 
+import os
+import re
+
+# What MLflow itself reads its credentials from.
+SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "DATABRICKS_TOKEN", "AWS_SECRET_ACCESS_KEY")
+
+
+def redacted(text: str) -> str:
+    """The text without the credentials of addresses (http://user:password@host) and without MLflow's own secrets."""
+    text = re.sub(r"(?<=://)[^/\s]*@", "", text)
+    for name in SECRETS:
+        secret = os.environ.get(name, "")
+        if len(secret) >= 4:
+            text = text.replace(secret, "***")
+    return text
+
 
 class AuditError(Exception):
-    """The run could not be audited. The message is one line and names the next step."""
+    """The run could not be audited. The message is one line and names the next step; credentials are left out."""
 
     exit_code = 3
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redacted(message))
 
 
 class RunNotFound(AuditError):
@@ -47,6 +66,6 @@ class Missing(Exception):
     """A piece of evidence is not there. `how_to_supply` is the line that would have logged it."""
 
     def __init__(self, reason: str, how_to_supply: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = redacted(reason)
+        super().__init__(self.reason)
         self.how_to_supply = how_to_supply

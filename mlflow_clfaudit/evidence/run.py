@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlflow_clfaudit.errors import AuditError, Missing, RunNotFinished, RunNotFound, TrackingUnreachable
+from mlflow_clfaudit.errors import AuditError, Missing, RunNotFinished, RunNotFound, TrackingUnreachable, redacted
 from mlflow_clfaudit.evidence import provides
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def run_url(tracking_uri: str, experiment_id: str, run_id: str) -> str | None:
     """The run's page in the MLflow UI, where the store has one."""
     if not tracking_uri.startswith("http"):
         return None
-    return f"{tracking_uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+    return f"{redacted(tracking_uri).rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
 def run_of_model(model_uri: str, tracking_uri: str | None = None) -> str:

@@ -14,7 +14,9 @@ from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
 
 CLASSIFYING = re.compile(r"(^|_)(acc|accuracy|auc|roc|f1|precision|recall|log_?loss|logloss|error_rate|merror)(_|$)")
-CLASSIFIERS = re.compile(r"classif|logisticregression|linearsvc|\.svc|nusvc|naive_bayes|perceptron|discriminant", re.IGNORECASE)
+CLASSIFIERS = re.compile(
+    r"classif|logisticregression|linearsvc|\.svc|nusvc|naive_bayes|perceptron|discriminant", re.IGNORECASE
+)
 CLASSIFYING_OBJECTIVES = re.compile(r"^(binary|multi|multiclass|cross_entropy|Logloss|MultiClass)")
 
 

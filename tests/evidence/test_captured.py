@@ -57,7 +57,7 @@ def test_the_arguments_that_fit_was_given_are_trusted_before_the_params(tmp_path
     ).get("fit")
     assert (fit.epochs, fit.batch_size, fit.validation_split, fit.shuffle) == (50, 10, 0.2, True)
     assert fit.class_weight == {0: 1.0, "spam": 2.0}
-    assert (fit.optimizer, fit.learning_rate) == ("SGD", 0.01)
+    assert (fit.optimizer, fit.learning_rate) == ("sgd", 0.01)
     assert fit.callbacks == {"monitor": "val_loss", "patience": "3"}
 
 

@@ -57,7 +57,7 @@ def test_fit_arguments() -> None:
     }
     found = fit(make_run(params=params | {"optimizer_name": "SGD", "optimizer_learning_rate": "0.01"}))
     assert (found.epochs, found.batch_size, found.validation_split, found.shuffle) == (50, None, 0.2, False)
-    assert (found.optimizer, found.learning_rate, found.callbacks) == ("SGD", 0.01, {"monitor": "val_loss"})
+    assert (found.optimizer, found.learning_rate, found.callbacks) == ("sgd", 0.01, {"monitor": "val_loss"})
     assert fit(make_run()) == FitArguments()
 
 
