@@ -13,8 +13,7 @@ from sklearn.model_selection import train_test_split
 keras.utils.set_random_seed(0)
 
 images, labels = load_digits(n_class=2, return_X_y=True)
-images = np.kron(images.reshape(-1, 8, 8), np.ones((2, 2))).reshape(len(images), 256) / 16
-X, X_test, y, y_test = train_test_split(images, labels, test_size=0.2, stratify=labels, random_state=0)
+X, X_test, y, y_test = train_test_split(images / 16, labels, test_size=0.2, stratify=labels, random_state=0)
 X_train, X_val, y_train, y_val = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
 
 model = keras.models.Sequential()
