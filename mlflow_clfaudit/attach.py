@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_clfaudit import __version__, saved_view
 from mlflow_clfaudit.errors import NotWritable
-from mlflow_clfaudit.evidence.audited import AuditedRun
+from mlflow_clfaudit.evidence.audited import SUMMARY_TAG, AuditedRun, Experiment
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.types import AREAS, Report, Status
 
@@ -98,6 +98,34 @@ def write_tags(run: AuditedRun, given: Mapping[str, str], withdrawn: Iterable[st
                 client.delete_tag(run.run_id, key)
     except Exception as error:  # noqa: BLE001 - stores differ in what they raise
         raise NotWritable(f"the tags of run {run.run_id} could not be written: {_first_line(error)}") from None
+
+
+def write_summary(experiment: Experiment, files: Mapping[str, str], note: str) -> str:
+    """Keep an experiment's summary: files by name and a description on its one run "clfaudit summary"; its id.
+
+    Raises:
+        NotWritable: the store refused.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient(experiment.tracking_uri)
+    try:
+        found = client.search_runs([experiment.experiment_id], f"tags.`{SUMMARY_TAG}` = 'true'", max_results=1)
+        made = (
+            found[0]
+            if found
+            else client.create_run(experiment.experiment_id, tags={SUMMARY_TAG: "true"}, run_name="clfaudit summary")
+        )
+        run_id = str(made.info.run_id)
+        for name, text in files.items():
+            client.log_text(run_id, text, f"{FOLDER}/{name}")
+        client.set_tag(run_id, NOTE, merged_note(made.data.tags.get(NOTE, ""), f"{OPEN}\n{note}{CLOSE}"))
+        # Unlike set_terminated, this does not tell the hook that a training has ended.
+        client.update_run(run_id, status="FINISHED")
+    except Exception as error:  # noqa: BLE001 - stores differ in what they raise
+        reason = f"the summary of {experiment.name!r} could not be written: {_first_line(error)}; try --dry-run"
+        raise NotWritable(reason) from None
+    return run_id
 
 
 def tags(report: Report) -> dict[str, str]:

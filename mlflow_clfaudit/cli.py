@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from mlflow_clfaudit import __version__
-from mlflow_clfaudit.errors import AuditError, UsageError, redacted
+from mlflow_clfaudit.errors import AuditError, UsageError
 from mlflow_clfaudit.types import Report, Severity, Verdict, Word
 
 FORMATS = ("text", "json", "jsonl", "markdown", "github")
@@ -38,7 +38,7 @@ class RunIdGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:  # noqa: BLE001 - said above
-            text = redacted(f"error: {type(error).__name__}: {error}; this is a fault of mlflow-clfaudit")
+            text = f"error: {type(error).__name__}: {error}; this is a fault of mlflow-clfaudit"
             click.echo(text, err=True)
             ctx.exit(AuditError.exit_code)
 
@@ -53,6 +53,7 @@ def cli() -> None:
     mlflow clfaudit explain NAME  what a check looks for
     mlflow clfaudit review RUN_ID what a person decided about it
     mlflow clfaudit diff A B      what changed from one run to the next
+    mlflow clfaudit summary       an experiment at a glance
     """
 
 
@@ -226,6 +227,40 @@ def diff_command(run_a: str, run_b: str, form: str, fail_on: str, tracking_uri: 
     sys.exit(1 if fail_on != "never" and found.fails(Severity(fail_on)) else 0)
 
 
+@cli.command("summary")
+@click.option("--experiment", required=True, help="The experiment, by name or id.")
+@click.option("--filter", "filter_string", default="", help="An MLflow search filter; all runs when left out.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    show_default=True,
+    help="What is printed.",
+)
+@click.option("--html", "html_file", type=click.Path(dir_okay=False), help="Write the page here too.")
+@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+@click.option("--dry-run", is_flag=True, help="Write nothing to MLflow.")
+def summary_command(
+    experiment: str, filter_string: str, form: str, html_file: str | None, tracking_uri: str | None, dry_run: bool
+) -> None:
+    """Sum up an experiment: verdicts over time, causes by count, worst runs, and what was not seen again."""
+    from mlflow_clfaudit.evidence.audited import read_experiment
+    from mlflow_clfaudit.report.overview import to_html
+    from mlflow_clfaudit.summary import publish, summarise, to_json, to_markdown, to_text
+
+    read = read_experiment(experiment, filter_string, tracking_uri)
+    summary = summarise(read)
+    if form == "text":
+        click.echo(to_text(summary, color=sys.stdout.isatty()), nl=False)
+    else:
+        click.echo(to_json(summary) if form == "json" else to_markdown(summary), nl=False)
+    if html_file:
+        _write(html_file, to_html(summary), "--html")
+    if not dry_run:
+        click.echo(f"  {'page':10}{publish(read, summary)}", err=form != "text")
+
+
 def exit_code(reports: Iterable[Report], failed: int, fail_on: str) -> int:
     """0 nothing at or above --fail-on, 1 findings at or above it, 3 a run could not be audited."""
     from mlflow_clfaudit.review import fails
@@ -287,10 +322,14 @@ def _print_json(reports: list[Report], *, many: bool) -> None:
 
 
 def _write_json(reports: list[Report], path: str, *, many: bool) -> None:
+    _write(path, _as_json(reports, many=many), "--json")
+
+
+def _write(path: str, text: str, option: str) -> None:
     try:
-        Path(path).write_text(_as_json(reports, many=many), encoding="utf-8")
+        Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise click.UsageError(f"--json {path}: {error.strerror}") from None
+        raise click.UsageError(f"{option} {path}: {error.strerror}") from None
 
 
 def _as_json(reports: list[Report], *, many: bool) -> str:
