@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_clfaudit.errors import AuditError
 from mlflow_clfaudit.evidence.run import find_experiment, find_run, run_url
-from mlflow_clfaudit.types import Verdict
+from mlflow_clfaudit.types import Severity, Verdict
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -42,6 +42,12 @@ class AuditedRun:
     def root_cause(self) -> str | None:
         cause = self.tags.get("clfaudit.root_cause", "none")
         return None if cause == "none" else cause
+
+    @property
+    def severity(self) -> Severity | None:
+        """The worst severity that counts; None where nothing does."""
+        worst = self.tags.get("clfaudit.severity", "none")
+        return Severity(worst) if worst in set(Severity) else None
 
     @property
     def url(self) -> str | None:
