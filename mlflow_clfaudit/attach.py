@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import random
 import re
@@ -19,10 +20,11 @@ from mlflow_clfaudit.errors import NotWritable, redacted
 from mlflow_clfaudit.evidence.audited import SUMMARY_TAG, AuditedRun, Experiment
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.report.plain import clean
+from mlflow_clfaudit.report.words import ROWS_PATH
 from mlflow_clfaudit.types import AREAS, Report, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mlflow import MlflowClient
     from mlflow.entities import Metric
@@ -31,6 +33,7 @@ _logger = logging.getLogger(__name__)
 
 FOLDER = "clfaudit"
 NOTE = "mlflow.note.content"
+TABLES = "mlflow.loggedArtifacts"
 OPEN, CLOSE = "<!-- clfaudit -->", "<!-- /clfaudit -->"
 VERDICT = "clfaudit.verdict"
 DIGEST = "clfaudit.report"  # of the report.json that the verdict belongs to
@@ -56,14 +59,14 @@ def write(run: Run, report: Report) -> None:
     from mlflow_clfaudit.report.markdown import description
 
     client = MlflowClient(run.tracking_uri)
-    files = _rendered(report)
+    files = _rendered(run, report)
     found = {DIGEST: _digest(files["report.json"].encode()), **tags(report)}
     verdict = {key: clean(value)[:MAX_TAG] for key, value in found.items()}
     before: dict[str, str] = {}
     try:
         for attempt in range(ATTEMPTS):
             token = secrets.token_hex(8)
-            client.set_tag(run.run_id, WRITING, token)
+            _again_if_deleted(client.set_tag, run.run_id, WRITING, token)
             current = client.get_run(run.run_id).data.tags
             if VERDICT in current:
                 before = before or current
@@ -78,7 +81,9 @@ def write(run: Run, report: Report) -> None:
         note = merged_note(current.get(NOTE, ""), description(report))
         # The verdict is last, for the stores that write tags one by one.
         written = [RunTag(NOTE, note), *(RunTag(key, value) for key, value in verdict.items())]
-        client.log_batch(run.run_id, metrics=metrics(report), tags=written)
+        if Path(ROWS_PATH).name in files:
+            written.insert(0, RunTag(TABLES, with_table(current.get(TABLES, ""))))
+        _again_if_deleted(client.log_batch, run.run_id, metrics(report), tags=written)
         for key in (WRITING, "clfaudit.error"):
             if key in current:
                 _delete_tag(client, run.run_id, key)
@@ -90,15 +95,20 @@ def write(run: Run, report: Report) -> None:
     _tag_versions(client, run, {key: verdict[key] for key in VERSION_TAGS})
 
 
-def _rendered(report: Report) -> dict[str, str]:
-    """The report's files by name, report.json first."""
+def _rendered(run: Run, report: Report) -> dict[str, str]:
+    """The report's files by name, report.json first. Suspicious rows of an earlier audit are overwritten by none."""
     from mlflow_clfaudit.report.html import confusion_svg, to_html
     from mlflow_clfaudit.report.json import to_json
     from mlflow_clfaudit.report.markdown import to_markdown
+    from mlflow_clfaudit.suspicious import to_table
 
     files = {"report.json": to_json(report), "report.md": to_markdown(report), "report.html": to_html(report)}
     picture = confusion_svg(report)
-    return files if picture is None else {**files, "confusion.svg": picture}
+    if picture is not None:
+        files["confusion.svg"] = picture
+    if report.rows or ROWS_PATH in run.artifacts:
+        files[Path(ROWS_PATH).name] = to_table(report.rows)
+    return files
 
 
 def _upload(client: MlflowClient, run_id: str, files: Mapping[str, str]) -> None:
@@ -138,6 +148,18 @@ def _delete_tag(client: MlflowClient, run_id: str, key: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
+
+
+def _again_if_deleted(write: Callable[..., object], *given: object, **named: object) -> None:
+    """Write tags; once more where another audit deleted one meanwhile, so that SQLAlchemy had no row to update."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        write(*given, **named)
+    except MlflowException as error:
+        if "were matched" not in str(error):
+            raise
+        write(*given, **named)
 
 
 def _digest(content: bytes) -> str:
@@ -249,6 +271,16 @@ def _versions(client: MlflowClient, run: Run) -> Iterator[tuple[str, str]]:
 
 def _first_line(error: BaseException) -> str:
     return redacted((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
+
+
+def with_table(listed: str) -> str:
+    """MLflow's list of the tables among a run's artifacts, as its tag holds it, with ours in it."""
+    ours = {"path": ROWS_PATH, "type": "table"}
+    try:
+        known = json.loads(listed or "[]")
+    except ValueError:
+        return listed
+    return json.dumps([*known, ours]) if isinstance(known, list) and ours not in known else listed
 
 
 def area_state(report: Report, area: str) -> str:

@@ -22,6 +22,7 @@ from mlflow_clfaudit.registry import Check, all_checks, select
 from mlflow_clfaudit.report.figures import figures
 from mlflow_clfaudit.review import ignored_checks, review_of
 from mlflow_clfaudit.storage import SPLITS
+from mlflow_clfaudit.suspicious import suspicious_rows
 from mlflow_clfaudit.types import Outcome, Report, Severity, Status, Tier, Verdict
 
 # Evidence that is there for every run, whatever it logged.
@@ -164,6 +165,7 @@ def audit(
         digest=run.digest,
         headline=_headline(evidence),
         review=review_of(run),
+        rows=suspicious_rows(evidence),
     )
 
 

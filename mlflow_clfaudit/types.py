@@ -172,10 +172,26 @@ class Review:
 
 
 @dataclass(frozen=True)
+class SuspiciousRow:
+    """A row that the served model gets wrong: its place in its split, and no input of it.
+
+    `score` is what the model gives the class that it serves: a probability where it gives such.
+    """
+
+    row: int
+    split: str
+    label: str
+    prediction: str
+    score: float
+    why: str
+
+
+@dataclass(frozen=True)
 class Report:
     """One audited run: everything that is rendered and written, and nothing that is not.
 
-    `findings` are ranked, root cause first; `figures` holds the numbers that the pictures are drawn from.
+    `findings` are ranked, root cause first; `figures` holds the numbers that the pictures are drawn from; `rows` are
+    written as a table of their own.
     """
 
     run_id: str
@@ -194,6 +210,7 @@ class Report:
     digest: str = ""
     headline: str = ""
     review: Review | None = None
+    rows: Sequence[SuspiciousRow] = ()
 
     @property
     def severity(self) -> Severity | None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LOG_MODEL = 'mlflow.keras.log_model(model, name="model")'
 MAX_ARTIFACTS = 2000
 MAX_MLMODEL_BYTES = 2**20
+# What an audit writes itself is no evidence.
+WRITTEN = ("clfaudit/report", "clfaudit/confusion", "clfaudit/suspicious")
 SKIPPED_FOLDERS = ("tensorboard_logs", "checkpoints", "clfaudit/report")
 # What the hook kept of the training, and the model where MLflow lost it.
 EVIDENCE_FOLDER = "clfaudit/evidence"
@@ -89,9 +91,7 @@ class Run:
         content = {
             "params": dict(self.params),
             "metrics": {key: [len(values), repr(values[-1:])] for key, (_, values) in self.metrics.items()},
-            "artifacts": [
-                path for path in self.artifacts if not path.startswith(("clfaudit/report", "clfaudit/confusion"))
-            ],
+            "artifacts": [path for path in self.artifacts if not path.startswith(WRITTEN)],
             "models": [(model.uri, model.status) for model in self.models],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
@@ -343,8 +343,9 @@ def _models(client: MlflowClient, found: Any, model_uri: str | None, artifacts: 
     if f"{KEPT_MODEL}/MLmodel" in artifacts:
         yield LoggedModel(uri=f"runs:/{found.info.run_id}/{KEPT_MODEL}", name="kept by the hook")
     outputs = getattr(found, "outputs", None)
-    for output in outputs.model_outputs if outputs else ():
-        model = client.get_logged_model(output.model_id)
+    logged = [client.get_logged_model(output.model_id) for output in (outputs.model_outputs if outputs else ())]
+    # The stores list them in no order.
+    for model in sorted(logged, key=lambda model: int(model.creation_timestamp)):
         yield LoggedModel(
             uri=f"models:/{model.model_id}",
             name=model.name,

@@ -171,4 +171,8 @@ def _description(report: Report) -> Iterator[str]:
 def _link(report: Report) -> str:
     if not (SAFE.fullmatch(report.experiment_id) and SAFE.fullmatch(report.run_id)):
         return ""
-    return f" · [Full report](#/experiments/{report.experiment_id}/runs/{report.run_id}/artifacts/{words.REPORT_PATH})"
+    artifacts = f"#/experiments/{report.experiment_id}/runs/{report.run_id}/artifacts"
+    link = f" · [Full report]({artifacts}/{words.REPORT_PATH})"
+    count = len(report.rows)
+    table = f" · [{count} suspicious row{'s' * (count != 1)}]({artifacts}/{words.ROWS_PATH})"
+    return link + table * bool(count)

@@ -11,6 +11,7 @@ from typing import Any
 from mlflow_clfaudit.types import Finding, Outcome, Proof, Report, Review, Severity, Status, Verdict, Word
 
 REPORT_PATH = "clfaudit/report.html"
+ROWS_PATH = "clfaudit/suspicious_rows.json"
 BREAKS = re.compile(r"[ \t\r\n]+")  # not the no-break space that groups digits
 NO_CAUSE = {
     Verdict.HEALTHY: "No fault found.",
