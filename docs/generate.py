@@ -57,11 +57,10 @@ def index_page(checks: list[Check]) -> str:
 def command_page() -> str:
     """The help of every command."""
     parts = ["# Command line", "`mlflow clfaudit …` and `mlflow-clfaudit …` are the same command."]
-    group = click.Context(cli, info_name="mlflow clfaudit", max_content_width=100, terminal_width=100)
+    width = {"max_content_width": 100, "terminal_width": 100}
+    group = click.Context(cli, info_name="mlflow clfaudit", **cli.context_settings, **width)
     for name in sorted(cli.commands):
-        context = click.Context(
-            cli.commands[name], info_name=name, parent=group, max_content_width=100, terminal_width=100
-        )
+        context = click.Context(cli.commands[name], info_name=name, parent=group, **width)
         title = "mlflow clfaudit RUN_ID" if name == "run" else f"mlflow clfaudit {name}"
         parts += [f"## {title}", f"```text\n{cli.commands[name].get_help(context)}\n```"]
     return "\n\n".join(parts) + "\n"

@@ -11,7 +11,10 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 def test_generated_pages_are_current() -> None:
-    assert runpy.run_path(str(DOCS / "generate.py"))["stale"]() == []
+    generate = runpy.run_path(str(DOCS / "generate.py"))
+    for path, text in generate["pages"]():
+        assert path.read_text() == text, f"{path.name} is not current: run `make docs`"
+    assert generate["stale"]() == []
 
 
 def test_every_command_and_option_has_help() -> None:

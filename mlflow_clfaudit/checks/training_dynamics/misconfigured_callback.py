@@ -19,7 +19,7 @@ def misconfigured_callback(
     epochs: int = 5,
     still: float = 1e-9,
     perfect: float = 0.98,
-    recent: int = 3,
+    least: float = 1e-4,
 ) -> Iterator[Finding]:
     """A callback watches a number that cannot guide it: absent, constant, or read the wrong way round.
 
@@ -29,8 +29,9 @@ def misconfigured_callback(
 
     ## How it is detected
     From the logged `monitor` and `mode`: the run has no such curve, or it never moved, or a loss is to be maximised
-    or an accuracy minimised. Without them: the logged learning rate falls by one factor in steps while the losses
-    still fall and an accuracy curve stands still throughout, so that only a monitor of that curve explains the steps.
+    or an accuracy minimised. Without them, ReduceLROnPlateau is replayed over the logged curves: the learning rate
+    falls by one factor in just those epochs in which a callback that watches an accuracy at standstill lowers it, and
+    no patience makes it fall there for one that watches a loss. `least` is Keras's own smallest improvement.
 
     ## Proof
     The logged numbers.
@@ -53,17 +54,22 @@ def misconfigured_callback(
     steps = rates[1:] / rates[:-1]
     drops = np.flatnonzero(steps < 1 - 1e-4)
     stepped = len(drops) > 0 and float(np.ptp(steps[drops])) < 0.01 and not np.any(steps > 1 + 1e-4)
-    if not stepped or len(drops) > len(steps) / 2 or not _still_falling(history, int(drops[0]), recent):
+    if not stepped or any(_explains(curve, drops, least) for curve in (history.loss, history.validation_loss)):
         return
     for name, curve in curves.items():
         flat = len(curve) >= epochs and np.all(np.isfinite(curve)) and float(np.ptp(curve)) <= still
-        if flat and any(word in name for word in RISING) and float(curve[0]) < perfect:
+        if (
+            flat
+            and any(word in name for word in RISING)
+            and float(curve[0]) < perfect
+            and _lowered(curve[: len(steps)], int(drops[0]), least) == drops.tolist()
+        ):
             yield Finding(
-                f"The learning rate was lowered by ×{steps[drops[0]]:.2g} at epoch {drops[0] + 2} while the losses "
-                f"fell: {name} stands still at {curve[0]:.4f}, and a callback that watches it sees a plateau.",
+                f"The learning rate was lowered by ×{steps[drops[0]]:.2g} at epoch {drops[0] + 2} by a callback that "
+                f"watches {name}: it stands still at {curve[0]:.4f}, which looks like a plateau.",
                 fix='ReduceLROnPlateau(monitor="val_loss")',
                 evidence={"monitor": name, "value": float(curve[0]), "epoch": int(drops[0]) + 2},
-                proof=Proof(Grade.C, "the logged learning rate and the constant curve"),
+                proof=Proof(Grade.B, "ReduceLROnPlateau replayed over the logged curves"),
             )
             return
 
@@ -100,7 +106,24 @@ def _monitored(
         )
 
 
-def _still_falling(history: History, drop: int, recent: int) -> bool:
-    """Whether every logged loss had a new minimum within the last epochs before the drop."""
-    losses = [curve for curve in (history.loss, history.validation_loss) if curve is not None and len(curve) > drop]
-    return bool(losses) and all(drop - int(np.argmin(curve[: drop + 1])) < recent for curve in losses)
+def _explains(curve: np.ndarray | None, drops: np.ndarray, least: float) -> bool:
+    """Whether ReduceLROnPlateau with some patience, watching this falling curve, lowers the rate after these epochs."""
+    if curve is None or len(curve) <= drops[0] or not np.all(np.isfinite(curve)):
+        return False
+    return any(
+        _lowered(curve, patience, least)[: len(drops)] == drops.tolist() for patience in range(1, int(drops[0]) + 1)
+    )
+
+
+def _lowered(curve: np.ndarray, patience: int, least: float) -> list[int]:
+    """The epochs after which keras.callbacks.ReduceLROnPlateau without a cooldown lowers the rate."""
+    found, best, waited = [], np.inf, 0
+    for epoch, value in enumerate(curve):
+        if value < best - least:
+            best, waited = value, 0
+            continue
+        waited += 1
+        if waited >= patience:
+            found.append(epoch)
+            waited = 0
+    return found

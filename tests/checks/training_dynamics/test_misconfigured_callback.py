@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlflow_clfaudit.checks.training_dynamics.misconfigured_callback import misconfigured_callback
+from mlflow_clfaudit.checks.training_dynamics.misconfigured_callback import _explains, _lowered, misconfigured_callback
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.types import Finding, Grade, Severity
 from tests.kit import findings, make_fit, make_history, proof_of
@@ -12,7 +12,8 @@ from tests.kit import findings, make_fit, make_history, proof_of
 FALLING = np.linspace(0.7, 0.5, 12)
 STILL = np.full(12, 0.5)
 RISING = np.linspace(0.5, 0.9, 12)
-STEPS = np.repeat([1e-3, 5e-4, 2.5e-4], 4)
+# What patience=3 gives: after epochs 3, 6 and 9, counted from 0.
+STEPS = np.repeat([1e-3, 5e-4, 2.5e-4, 1.25e-4], [4, 3, 3, 2])
 CURVES = make_history(loss=FALLING, accuracy=STILL, val_loss=FALLING, val_accuracy=RISING)
 
 
@@ -41,7 +42,7 @@ def test_a_rate_lowered_while_the_losses_fell() -> None:
     (finding,) = findings(misconfigured_callback, history=replace(CURVES, learning_rate=STEPS))
     assert "lowered by ×0.5 at epoch 5" in finding.message
     assert finding.evidence["monitor"] == "accuracy"
-    assert proof_of(finding).grade is Grade.C
+    assert proof_of(finding).grade is Grade.B
 
 
 @pytest.mark.parametrize(("monitor", "mode"), [("val_loss", "auto"), ("val_loss", "min"), ("val_accuracy", "max")])
@@ -60,12 +61,50 @@ def test_quiet_about_an_accuracy_that_is_perfect_or_short() -> None:
         (STEPS, {"accuracy": np.full(12, 0.99)}),
         (STEPS, {"accuracy": RISING}),
         (STEPS, {"val_loss": np.linspace(0.5, 0.7, 12)}),
+        (np.repeat([1e-3, 5e-4, 2.5e-4], 4), {}),
         (np.geomspace(1e-3, 1e-4, 12), {}),
         (np.full(12, 1e-3), {}),
-        (np.array([*STEPS[:8], *STEPS[:4]]), {}),
+        (np.array([*STEPS[:7], *STEPS[:5]]), {}),
+        (np.repeat([1e-3, 5e-4], [4, 8]), {}),
     ],
-    ids=["a step schedule", "nothing stands still", "a loss at its plateau", "decay", "a constant rate", "restarts"],
+    ids=[
+        "a step schedule",
+        "nothing stands still",
+        "a loss at its plateau",
+        "every 4 epochs",
+        "decay",
+        "a constant rate",
+        "restarts",
+        "once",
+    ],
 )
 def test_quiet_about_schedules(rates: np.ndarray, changes: dict[str, Any]) -> None:
     curves = make_history(**{"loss": FALLING, "accuracy": STILL, "val_loss": FALLING, **changes})
     assert findings(misconfigured_callback, history=replace(curves, learning_rate=rates)) == ()
+
+
+def test_a_noisy_loss_that_no_patience_explains_does_not_excuse_it() -> None:
+    noisy = np.array([0.9, 0.6, 0.7, 0.5, 0.8, 0.4, 0.7, 0.6, 0.3, 0.5, 0.6, 0.2])
+    curves = make_history(loss=FALLING, accuracy=STILL, val_loss=noisy, val_accuracy=RISING)
+    (finding,) = findings(misconfigured_callback, history=replace(curves, learning_rate=STEPS))
+    assert finding.evidence["monitor"] == "accuracy"
+
+
+@pytest.mark.parametrize("patience", [2, 3, 5])
+@pytest.mark.slow
+def test_the_replay_is_what_keras_does(patience: int) -> None:
+    import keras
+
+    curve = np.random.default_rng(patience).uniform(0.4, 0.7, 40)
+    callback = keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.5, patience=patience, min_lr=0.0)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(optimizer=keras.optimizers.SGD(1.0), loss="mse")
+    callback.set_model(model)
+    callback.on_train_begin()
+    rates = []
+    for epoch, value in enumerate(curve):
+        rates.append(float(model.optimizer.learning_rate.numpy()))
+        callback.on_epoch_end(epoch, {"val_loss": value})
+    drops = np.flatnonzero(np.diff(rates) < 0)
+    assert _lowered(curve, patience, 1e-4)[: len(drops)] == drops.tolist()
+    assert _explains(curve, drops, 1e-4)
