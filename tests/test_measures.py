@@ -93,7 +93,9 @@ def test_cross_fitted_thresholds_gain_nothing_on_noise() -> None:
     gains = []
     for _ in range(60):
         truth, scores = np.repeat([0, 1], 60), random.uniform(size=120)
-        decision, _ = measures.cross_fitted_thresholds(truth, scores)
+        found = measures.cross_fitted_thresholds(truth, scores)
+        assert found is not None
+        decision, _ = found
         gains.append(measures.balanced_accuracy(truth, decision) - 0.5)
     assert abs(np.mean(gains)) < 0.02
 
@@ -130,3 +132,18 @@ def test_recalibration_finds_slope_and_intercept(scale: float, shift: float) -> 
 
 def test_recalibration_of_outcomes_that_are_all_alike() -> None:
     assert calibration.recalibration(np.ones(10, bool), np.full(10, 0.9)) is None
+
+
+def test_a_threshold_for_costs_a_recall_or_a_precision() -> None:
+    random = np.random.default_rng(8)
+    truth = np.repeat([0, 1], 2000)
+    scores = random.normal(0, 1, 4000) + 2.0 * truth
+    # Unit variances two apart: the cut where the likelihood ratio is the cost ratio is 1 + ln(ratio) / 2.
+    assert measures.best_threshold(truth, scores, negative=20.0) == pytest.approx(1 + np.log(20) / 2, abs=0.25)
+    cut = measures.threshold_for(truth, scores, recall=0.9)
+    assert cut == pytest.approx(2.0 + stats.norm.ppf(0.1), abs=0.1)
+    assert np.mean(scores[truth == 1] > cut) >= 0.9
+    cut = measures.threshold_for(truth, scores, precision=0.95)
+    assert cut is not None
+    assert np.mean(truth[scores > cut]) >= 0.95
+    assert measures.threshold_for(truth, -scores, precision=0.999) is None

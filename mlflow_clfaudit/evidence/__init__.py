@@ -32,6 +32,7 @@ MODULES = (
     "forward",
     "units",
     "scores",
+    "decisions",
     "reproduction",
     "weighting",
     "permutation",

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.labels import Labels
-from mlflow_clfaudit.evidence.resolved import misresolved, values
+from mlflow_clfaudit.evidence.resolved import misresolved, of_labels, values
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
@@ -60,7 +61,8 @@ def metric_misresolved(head: Head, labels: Labels | None = None) -> Iterator[Fin
 @metric_misresolved.proof
 def as_computed_and_as_meant(
     finding: Finding,
-    served: Served,
+    served: Served | None = None,
+    served_labels: tuple[Served, ...] | None = None,
     history: History | None = None,
     *,
     apart: float = 0.02,
@@ -68,7 +70,12 @@ def as_computed_and_as_meant(
     tolerance: float = 0.005,
 ) -> Finding:
     name = finding.evidence["metric"]
-    found = values(name, served)
+    if served is None and served_labels is not None:
+        served, found = served_labels[0], of_labels(served_labels)
+    elif served is not None:
+        found = values(name, served)
+    else:
+        raise Missing("the model and held-out rows to judge it on are not known")
     if not found:
         return finding
     computed, meant = found["computed"], found["meant"]

@@ -106,3 +106,16 @@ def test_a_log_that_contradicts_lowers_it() -> None:
 )
 def test_quiet(head: object, labels: object) -> None:
     assert findings(metric_misresolved, head=head, labels=labels) == ()
+
+
+def test_accuracy_of_several_labels_is_judged_on_all_of_them() -> None:
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 2, (300, 3))
+    outputs = np.where(truth == 1, 0.7, 0.2) + random.uniform(0, 0.2, (300, 3))
+    labels = tuple(make_served(outputs[:, k], truth[:, k]) for k in range(3))
+    head = make_head(3, "sigmoid", metrics=(Metric("accuracy"),))
+    (finding,) = findings(metric_misresolved, head=head, labels=make_labels(truth), served_labels=labels)
+    assert finding.level is Severity.ERROR
+    assert finding.evidence["meant"] == 1.0
+    assert finding.proof is not None
+    assert finding.proof.grade is Grade.A
