@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from mlflow_clfaudit import __version__
-from mlflow_clfaudit.errors import AuditError, UsageError
+from mlflow_clfaudit.errors import AuditError, UsageError, redacted
 from mlflow_clfaudit.types import Report, Severity, Verdict, Word
 
 FORMATS = ("text", "json", "jsonl", "markdown", "github")
@@ -38,7 +38,7 @@ class RunIdGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:  # noqa: BLE001 - said above
-            text = f"error: {type(error).__name__}: {error}; this is a fault of mlflow-clfaudit"
+            text = redacted(f"error: {type(error).__name__}: {error}; this is a fault of mlflow-clfaudit")
             click.echo(text, err=True)
             ctx.exit(AuditError.exit_code)
 

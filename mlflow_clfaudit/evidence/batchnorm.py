@@ -11,7 +11,7 @@ import numpy as np
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.edits import EDITS
-from mlflow_clfaudit.evidence.forward import Network, Served, Trial, as_model_input, import_keras, output_position
+from mlflow_clfaudit.evidence.forward import Network, Served, Trial, as_model_input, import_keras, with_one_output
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
 
@@ -34,9 +34,7 @@ def normalization_modes(network: Network, trial: Trial, spec: Spec, head: Head) 
     if not any(layer.kind == "BatchNormalization" for layer in spec.layers):
         raise Missing("the model has no BatchNormalization")
     keras = import_keras(spec.backend, "auto")
-    model = network.reload()
-    if len(model.outputs) > 1:
-        model = keras.Model(model.inputs, model.outputs[output_position(model, head)])
+    model = with_one_output(keras, network.reload(), head)
     model = EDITS["unregularised"](keras, model, head)
     order = np.random.default_rng(0).permutation(trial.judge.rows)
     by_batch = np.empty_like(trial.judge.outputs)

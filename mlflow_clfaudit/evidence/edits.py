@@ -64,7 +64,7 @@ def looked_up(spec: Spec) -> set[str]:
         if layer.name in seen:
             continue
         seen.add(layer.name)
-        if layer.kind == "InputLayer" or not layer.reads:
+        if not layer.reads:
             found.add(layer.name)
         waiting += [by_name[name] for name in layer.reads if name in by_name]
     return found

@@ -393,34 +393,20 @@ def _with_head(keras: Any, model: Any, spec: Spec, head: Head) -> Any:
 def _tap(keras: Any, model: Any, head: Head) -> Any:
     """A model from the same inputs to (features, logits, output), or None where the model has no graph."""
     try:
-        owner, path = model, head.layer.split("/")
-        layers = []
-        for name in path:
-            owner = owner.get_layer(name)
-            layers.append(owner)
-        outputs = _outputs(model)
-        if len(path) > 1:
-            return _tap_nested(keras, model, layers)
-        layer = layers[0]
-        features = _read_by(model, layer)
-        if isinstance(features, list | dict):
-            return None
-        position = output_position(model, head)
-        logits = features if not layer.weights else _linear(layer)(features)
-        return keras.Model(model.inputs, [features, logits, outputs[position]])
+        features, logits = _head_tensors(keras, model, head.layer.split("/"))
+        return keras.Model(model.inputs, [features, logits, _outputs(model)[output_position(model, head)]])
     except (ValueError, AttributeError, TypeError, KeyError, StopIteration):
         return None
 
 
-def _tap_nested(keras: Any, model: Any, layers: list[Any]) -> Any:
-    """The same for a head inside a model that is the last layer of another."""
-    if len(layers) != 2 or len(_outputs(model)) != 1:
-        return None
-    inner, layer = layers
-    read = _read_by(inner, layer)
-    cut = keras.Model(inner.inputs, [read, _linear(layer)(read), inner.outputs[0]])
-    features, logits, _ = cut(_read_by(model, inner))
-    return keras.Model(model.inputs, [features, logits, model.outputs[0]])
+def _head_tensors(keras: Any, model: Any, path: list[str]) -> Any:
+    """What the head reads and what it computes before its activation, in the graph of `model`, at any nesting."""
+    layer = model.get_layer(path[0])
+    if len(path) > 1:
+        inside = keras.Model(layer.inputs, _head_tensors(keras, layer, path[1:]))
+        return inside(_read_by(model, layer))
+    features = _read_by(model, layer)
+    return [features, features if not layer.weights else _linear(layer)(features)]
 
 
 def _read_by(model: Any, layer: Any) -> Any:
@@ -445,6 +431,13 @@ def _linear(layer: Any) -> Any:
 
 def _outputs(model: Any) -> list[Any]:
     return list(model.outputs)
+
+
+def with_one_output(keras: Any, model: Any, head: Head) -> Any:
+    """The model from a list of inputs to the head's output alone; a Sequential model is that already."""
+    if isinstance(model, keras.Sequential):
+        return model
+    return keras.Model(model.inputs, model.outputs[output_position(model, head)])
 
 
 def output_position(model: Any, head: Head) -> int:

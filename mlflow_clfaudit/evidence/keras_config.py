@@ -303,7 +303,8 @@ def _is_opaque(step: Layer, active: bool) -> bool:
     if not step.ours or step.kind in OPAQUE or len(step.reads) > 1:
         return True
     if step.kind in SCALING:
-        return active
+        same = step.kind == "Rescaling" and step.config.get("scale") == 1 and step.config.get("offset") == 0
+        return active and not same
     return step.kind not in PASSING | WEIGHTED | {"InputLayer"}
 
 

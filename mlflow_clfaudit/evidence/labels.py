@@ -343,7 +343,7 @@ def _united(classes: list[np.ndarray]) -> np.ndarray:
 
 
 def _scale(splits: Mapping[str, LabelSet], chosen: ClassList | None) -> np.ndarray | None:
-    """The classes of text labels in the order of their codes: the encoder's where it knows them all, else sorted."""
+    """The classes of all splits in the order of their codes: the encoder's where it knows them all, else sorted."""
     texts = [item for item in splits.values() if item.form == "string"]
     numbers = [item for item in splits.values() if item.form in ("integer", "boolean") and not item.has_missing]
     if len(texts) == len(splits):
@@ -351,7 +351,11 @@ def _scale(splits: Mapping[str, LabelSet], chosen: ClassList | None) -> np.ndarr
         if chosen is not None and chosen.is_encoder and set(classes.tolist()) <= set(chosen.names):
             return np.array(chosen.names)
         return classes
-    return _united([item.classes for item in numbers]) if len(numbers) == len(splits) else None
+    if len(numbers) != len(splits):
+        return None
+    most = max((item.classes for item in numbers), key=len)
+    # Numbers of another scale, such as 1 and 2 beside 0 and 1, are not further classes.
+    return most if all(np.isin(item.classes, most).all() for item in numbers) else None
 
 
 def _keras_cut(splits: Mapping[str, LabelSet], run: Run, fit: FitArguments) -> int | None:

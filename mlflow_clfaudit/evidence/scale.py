@@ -90,7 +90,7 @@ class InputScale:
 def input_scales(rows: Mapping[str, Rows], spec: Spec) -> tuple[InputScale, ...]:
     """The scale of every input that the model computes with as it is, unscaled by a first layer, ids left out."""
     chosen = rows.get("train") or next(iter(rows.values()))
-    entries = [layer for layer in spec.layers if layer.kind == "InputLayer" or not layer.reads]
+    entries = [layer for layer in spec.layers if not layer.reads]
     ids, taken = looked_up(spec), {layer.name for layer in entries if computes_with(spec, layer)}
     found = list(_scales(chosen.inputs, entries, taken - ids))
     if not spec.layers:

@@ -49,12 +49,13 @@ class LayerActivity:
 @provides(tier=Tier.FORWARD)
 def unit_activity(network: Network, served: Served, spec: Spec, head: Head) -> tuple[LayerActivity, ...]:
     """What the hidden rectified and squashing layers do on the judged rows, in the order of the layers."""
+    heads = {name for item in (head, *spec.heads) for name in (item.layer, item.name)}
     chosen = {
         layer.name: layer
         for layer in spec.layers
         if (layer.activation in RECTIFIERS or layer.activation in BOUNDS)
         and layer.kind not in RECURRENT
-        and layer.name not in (head.layer, head.name)
+        and layer.name not in heads
     }
     if not chosen:
         return ()

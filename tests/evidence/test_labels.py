@@ -172,6 +172,13 @@ def test_text_keeps_one_order_over_splits_that_lack_classes(tmp_path: Path) -> N
     assert found.splits["validation"].units[1] == 3
 
 
+def test_numbers_on_another_scale_are_not_further_classes(tmp_path: Path) -> None:
+    save(tmp_path, y_train=[0, 1] * 5, y_test=[1, 2] * 5)
+    assert of_run(tmp_path).splits["test"].units[0][:2].tolist() == [0, 1]
+    save(tmp_path, y_train=[1, 2, 3] * 5, y_test=[2, 3] * 5)
+    assert of_run(tmp_path).splits["test"].units[0][:2].tolist() == [1, 2]
+
+
 def test_an_encoder_orders_text_and_names_the_classes(tmp_path: Path) -> None:
     save(tmp_path, y_train=["ant", "bee", "cat"] * 5)
     (tmp_path / "label_encoder_classes.json").write_text('["cat", "bee", "ant"]')

@@ -83,6 +83,10 @@ HEADS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
         lambda k: sequential(k, D(k, 1, activation="sigmoid"), k.layers.Rescaling(2.0, -1.0), loss="hinge"),
         {"units": 1, "activations": ("sigmoid",)},
     ),
+    "rescaling by 1 behind": (
+        lambda k: sequential(k, D(k, 3, activation="softmax"), k.layers.Rescaling(1.0), loss=CCE),
+        {"units": 3, "activations": ("softmax",), "opaque": ()},
+    ),
     "temperature before": (
         lambda k: functional(k, lambda x: k.ops.softmax(D(k, 3)(x) / 2.0), CCE),
         {"units": 3, "activations": ("softmax",), "opaque": (), "softmax_size": 3},

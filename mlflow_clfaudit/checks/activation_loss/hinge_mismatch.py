@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.spec import Head
@@ -29,8 +27,7 @@ def hinge_mismatch(head: Head, labels: Labels | None = None, history: History | 
     and 1 itself.
 
     ## Proof
-    The lowest logged loss, which cannot be below the share of class -1. Where decisions are right all the same it is
-    info.
+    The lowest logged loss, which cannot be below the share of class -1.
 
     ## Fix
     `Dense(1)` without an activation, or tanh; decide at 0.
@@ -48,19 +45,11 @@ def hinge_mismatch(head: Head, labels: Labels | None = None, history: History | 
     floor = None
     if given is not None and head.units == 1 and given.form in ("integer", "boolean") and len(given.classes) == 2:
         floor = float(np.mean(given.codes == given.classes[0]))
+    held = floor is not None and least is not None and least >= 0.98 * floor
     yield Finding(
         f"{loss.label.capitalize()} wants outputs of either sign, but {head.activation} gives none below 0"
         + (f": the loss cannot fall below {floor:.3g}." if floor else "."),
         fix="Dense(1) without an activation, decide at 0",
         evidence={"activation": head.activation, "loss": loss.name, "floor": floor, "lowest_loss": least},
-        proof=None,
+        proof=Proof(Grade.A, f"the loss has stayed above its floor of {floor:.3g}", "loss", least) if held else None,
     )
-
-
-@hinge_mismatch.proof
-def decided_all_the_same(finding: Finding, served: Served, *, good: float = 0.9) -> Finding:
-    floor, least = finding.evidence["floor"], finding.evidence["lowest_loss"]
-    held = floor is not None and least is not None and least >= 0.98 * floor
-    proof = Proof(Grade.A, f"the loss has stayed above its floor of {floor:.3g}", "loss", least) if held else None
-    harmless = served.balanced_accuracy >= good
-    return replace(finding, severity=Severity.INFO if harmless else finding.severity, proof=proof)

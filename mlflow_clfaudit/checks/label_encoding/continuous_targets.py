@@ -24,9 +24,10 @@ def continuous_targets(
 
     ## How it is detected
     Cross-entropy, and training labels that are one number a row with many distinct fractions (more than `distinct`,
-    and than `share` of the rows). Fractions between 0 and 1 under binary cross-entropy are soft labels. Where the
-    history contradicts (binary cross-entropy that stayed positive, sparse cross-entropy that stayed finite on values
-    without a unit), the labels were binned before fit() and nothing is said.
+    and than `share` of the rows). Fractions between 0 and 1 under binary cross-entropy are soft labels, unless the
+    logged accuracy is that of decisions that never equal a label. Where the history contradicts (binary cross-entropy
+    that stayed positive, sparse cross-entropy that stayed finite on values without a unit), the labels were binned
+    before fit() and nothing is said.
 
     ## Proof
     The count of distinct values.
@@ -45,9 +46,14 @@ def continuous_targets(
         return
     low, high = given.span
     curve, validation = logged(history, head)
-    if loss.is_binary:
+    never_equal = None
+    if loss.is_binary and low >= 0.0 and high <= 1.0:
+        never_equal = _never_equal(history, given)
+        if never_equal is None:
+            return
+    elif loss.is_binary:
         least = lowest(curve, validation)
-        if (low >= 0.0 and high <= 1.0) or (least is not None and least >= 0.0):
+        if least is not None and least >= 0.0:
             return
     elif not loss.is_sparse or _binned(curve, given, head):
         return
@@ -56,8 +62,21 @@ def continuous_targets(
         "measurements, not classes.",
         fix="y = np.digitize(y, edges)",
         evidence={"distinct": values, "rows": given.rows, "smallest": low, "largest": high},
-        proof=Proof(Grade.A, "distinct values counted", "distinct values", float(values), n=given.rows),
+        proof=Proof(Grade.A, "distinct values counted", "distinct values", float(values), n=given.rows)
+        if never_equal is None
+        else Proof(
+            Grade.A, "the logged accuracy: no decision equals a fraction", "accuracy", never_equal, n=given.rows
+        ),
     )
+
+
+def _never_equal(history: History | None, labels: LabelSet) -> float | None:
+    """The logged accuracy where it is no more than the share of labels 0 and 1, which alone a decision can equal."""
+    accuracy = None if history is None else history.accuracy
+    if accuracy is None or not len(accuracy):
+        return None
+    whole = float(np.mean((labels.values == 0) | (labels.values == 1)))
+    return float(accuracy[-1]) if accuracy[-1] <= whole + 0.5 / labels.rows else None
 
 
 def _binned(curve: np.ndarray | None, labels: LabelSet, head: Head) -> bool:

@@ -43,6 +43,9 @@ def single_class_labels(
         return
     if not given.is_single_label or given.has_missing or len(given.classes) != 1:
         return
+    if given.form == "one-hot" and loss.is_categorical:
+        # The column that is 1 in every row is invalid-one-hot.
+        return
     curve, _ = logged(history, head)
     if curve is not None and len(curve) and np.isfinite(curve[-1]) and loss.is_cross_entropy and curve[-1] > learnt:
         return

@@ -4,7 +4,7 @@ import pytest
 from mlflow_clfaudit.checks.label_encoding.continuous_targets import continuous_targets
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.types import Finding, Severity
-from tests.kit import findings, make_head, make_history, make_labels
+from tests.kit import findings, make_head, make_history, make_labels, proof_of
 
 BINARY = make_head(1, "sigmoid", "binary_crossentropy")
 SPARSE = make_head(10, "softmax", "sparse_categorical_crossentropy")
@@ -28,6 +28,16 @@ def test_measurements_under_sparse_cross_entropy() -> None:
     values = np.clip(PRICES, 0.1, 9.8)
     history = make_history(loss=[2.0, 1.5])
     assert only(head=SPARSE, labels=make_labels(train=values), history=history).level is Severity.ERROR
+
+
+def test_scores_between_0_and_1_whose_accuracy_is_0() -> None:
+    labels = make_labels(train=np.linspace(0.01, 0.99, 300))
+    history = make_history(loss=[0.7, 0.64], accuracy=[0.0, 0.0])
+    finding = only(head=BINARY, labels=labels, history=history)
+    assert finding.level is Severity.ERROR
+    assert proof_of(finding).before == 0.0
+    soft = make_history(loss=[0.7, 0.64], accuracy=[0.4, 0.5])
+    assert findings(continuous_targets, head=BINARY, labels=labels, history=soft) == ()
 
 
 @pytest.mark.parametrize(
