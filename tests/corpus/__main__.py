@@ -64,5 +64,13 @@ def list_command(family: str | None) -> None:
         click.echo(f"{program.family:16s} {program.name:44s} {expected}{' (harmless)' if program.harmless else ''}")
 
 
+@corpus.command("matrix")
+def matrix_command() -> None:
+    """Write fault_matrix.json anew."""
+    from tests.corpus import matrix
+
+    matrix.write()
+
+
 if __name__ == "__main__":
     corpus()

@@ -22,7 +22,7 @@ from tests.corpus.data import (
     wine,
 )
 from tests.corpus.networks import compiled, dense, lenet
-from tests.corpus.program import Array, Program, Training, describe, keras
+from tests.corpus.program import Array, Program, Scored, Training, describe, keras
 
 case = partial(describe, family="cases")
 control = partial(describe, family="controls")
@@ -87,12 +87,18 @@ def seed_003(seed: int) -> Training:
     """Digits 0 and 1, frozen random features, a linear unit under binary cross-entropy, full-batch Adam."""
     x, y = digit_images()
     kept = y < 2
-    split = stratified(x[kept].reshape(kept.sum(), 64), y[kept], seed)
-    frozen = keras.layers.Dense(4000, activation="relu", trainable=False)
+    enlarged = np.kron(x[kept, :, :, 0], np.ones((2, 2))).reshape(kept.sum(), 256).astype("float32")
+    split = stratified(enlarged, y[kept], seed)
+    frozen = keras.layers.Dense(6000, activation="relu", trainable=False)
     head = keras.layers.Dense(1, activation="linear")
-    model = compiled([keras.Input((64,)), frozen, head], "binary_crossentropy", "adam")
+    model = compiled([keras.Input((256,)), frozen, head], "binary_crossentropy", "adam")
     fit = {"epochs": 150, "batch_size": len(split.x_train)}
-    return Training(model, split.x_train, split.y_train, fit, test=split.test, held_out=split.test)
+
+    def scoring(model: Any) -> Scored:
+        decided = model.predict(split.x_test, verbose=0)[:, 0] > 0.5
+        return Scored({"test_accuracy": float(np.mean(decided == split.y_test))})
+
+    return Training(model, split.x_train, split.y_train, fit, test=split.test, held_out=split.test, scoring=scoring)
 
 
 @case(
@@ -108,7 +114,11 @@ def seed_003_old_accuracy(seed: int) -> Training:
     def finish(model: Any) -> None:
         model.compile(loss="binary_crossentropy", optimizer=model.optimizer, metrics=["accuracy"])
 
-    return replace(training, finish=finish)
+    def scoring(model: Any) -> Scored:
+        x, y = training.test or training.held_out or (training.x, training.y)
+        return Scored({"test_accuracy": float(np.mean(np.round(model.predict(x, verbose=0)[:, 0]) == y))})
+
+    return replace(training, finish=finish, scoring=scoring)
 
 
 def rounded_accuracy() -> object:
