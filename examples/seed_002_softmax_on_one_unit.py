@@ -57,7 +57,7 @@ with mlflow.start_run() as run:
     model.fit(
         X_train,
         y_train,
-        epochs=60,
+        epochs=100,
         batch_size=128,
         verbose=0,
         validation_data=(X_test, y_test),

@@ -11,12 +11,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mlflow_clfaudit.errors import AuditError, LeftAlone, UsageError
+from mlflow_clfaudit.errors import AuditError, LeftAlone, OutOfMemory, UsageError
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.counterfactuals import Budget
+from mlflow_clfaudit.evidence.decisions import Goal
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.run import Run, read_run, without_autologging
 from mlflow_clfaudit.examine import examine_outputs, examine_repaired
+from mlflow_clfaudit.isolated import Limits, audit_isolated
 from mlflow_clfaudit.rank import Ranked, rank
 from mlflow_clfaudit.registry import Check, all_checks, select
 from mlflow_clfaudit.report.figures import figures
@@ -38,6 +40,8 @@ def audit_run(
     device: str = "auto",
     labels: Mapping[str, str] | None = None,
     inputs: Mapping[str, str] | None = None,
+    metrics: Mapping[str, str] | None = None,
+    goal: str | None = None,
     select_checks: Iterable[str] = (),
     ignore: Mapping[str, str] | None = None,
     budget: float = 20.0,
@@ -56,6 +60,9 @@ def audit_run(
         device: auto, cpu or gpu.
         labels: labels that the run lacks, split → local file or artifact path.
         inputs: inputs that the run lacks, in the same way.
+        metrics: curves that the run logged by names of its own: Keras's name ("accuracy", "val_loss") → metric.
+        goal: what thresholds are judged by: "fp=1,fn=20", "recall=0.95" or "precision=0.9"; the run's tag
+            clfaudit.goal, else balanced accuracy, when left out.
         select_checks: names of checks or areas; all when empty.
         ignore: check names with the reason why they do not count.
         budget: seconds for all counterfactual trainings together.
@@ -71,7 +78,7 @@ def audit_run(
     from mlflow_clfaudit import attach
 
     checks = select(select_checks)
-    overrides = Overrides(labels or {}, inputs or {})
+    overrides = Overrides(labels or {}, inputs or {}, metrics or {}, goal)
     started = time.perf_counter()
     run = read_run(run_id, tracking_uri, model_uri)
     read = time.perf_counter() - started
@@ -94,7 +101,7 @@ def audit_run(
         )
     except AuditError as error:
         if not dry_run:
-            attach.note_failure(run, str(error))
+            attach.note_failure(run.run_id, run.tracking_uri, str(error))
         raise
     if not dry_run:
         attach.write(run, report)
@@ -105,10 +112,15 @@ def audit_runs(
     run_ids: Iterable[str],
     *,
     map: Callable[..., Iterable[Any]] = map,  # noqa: A002 - it is that function
+    limits: Limits | None = None,
     **options: Any,
 ) -> Iterator[Report | AuditError]:
-    """Audit many runs with any `map`; a run that could not be audited yields its error instead of a report."""
-    return iter(map(partial(_audit_or_error, **options), run_ids))
+    """Audit many runs with any `map`; a run that could not be audited yields its error instead of a report.
+
+    With `limits`, in a child process that may crash, loop or run out of memory; that, too, is the error of one run.
+    """
+    audit = audit_run if limits is None else partial(audit_isolated, limits=limits)
+    return iter(map(partial(audit_or_error, audit=audit, **options), run_ids))
 
 
 def audit(
@@ -176,6 +188,12 @@ def _must_exist(run: Run, overrides: Overrides) -> None:
                 raise UsageError(f"--{option} {split}=…: a split is one of {', '.join(SPLITS)}")
             if not Path(path).is_file() and path not in run.artifacts:
                 raise UsageError(f"--{option} {split}={path}: neither a local file nor an artifact of the run")
+    for name, logged in overrides.metrics.items():
+        if logged not in run.metrics:
+            known = ", ".join(sorted(run.metrics)[:20]) or "none"
+            raise UsageError(f"--metric {name}={logged}: the run has no such metric; it has {known}")
+    if overrides.goal is not None:
+        Goal.parse(overrides.goal)
 
 
 def _judged(run: Run, evidence: Evidence, outcomes: Sequence[Outcome], ranked: Ranked, checks: Sequence[Check]) -> bool:
@@ -214,11 +232,14 @@ def _ranked(evidence: Evidence, checks: Sequence[Check], outcomes: list[Outcome]
     )
 
 
-def _audit_or_error(run_id: str, **options: Any) -> Report | AuditError:
+def audit_or_error(run_id: str, *, audit: Callable[..., Report] = audit_run, **options: Any) -> Report | AuditError:
+    """The report of an audit or what went wrong; never raises an exception of the run's."""
     try:
-        return audit_run(run_id, **options)
+        return audit(run_id, **options)
     except AuditError as error:
         return error
+    except MemoryError:
+        return OutOfMemory(f"run {run_id}: the memory does not suffice to audit it; try --tier static")
     except Exception as error:  # noqa: BLE001 - one run's surprise must not end a sweep
         return AuditError(f"run {run_id}: {type(error).__name__}: {error}; this is a fault of mlflow-clfaudit")
 

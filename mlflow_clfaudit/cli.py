@@ -54,6 +54,7 @@ def cli() -> None:
     mlflow clfaudit review RUN_ID what a person decided about it
     mlflow clfaudit diff A B      what changed from one run to the next
     mlflow clfaudit summary       an experiment at a glance
+    mlflow clfaudit watch         audit every run that finishes
     """
 
 
@@ -64,6 +65,15 @@ def cli() -> None:
 @click.option("--filter", "filter_string", default="", help="With --experiment: an MLflow search filter.")
 @click.option("--labels", multiple=True, metavar="SPLIT=PATH", help="Labels that the run lacks.")
 @click.option("--inputs", multiple=True, metavar="SPLIT=PATH", help="Inputs that the run lacks.")
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME=METRIC", help="A curve by another name: accuracy=acc_top1."
+)
+@click.option(
+    "--goal",
+    "--cost",
+    metavar="GOAL",
+    help="What thresholds are judged by: fp=1,fn=20 or recall=0.95 or precision=0.9; else balanced accuracy.",
+)
 @click.option(
     "--tier",
     type=click.Choice(["static", "forward", "probe"]),
@@ -116,6 +126,7 @@ def run_command(
 
     options["labels"] = _pairs(options["labels"], "--labels SPLIT=PATH")
     options["inputs"] = _pairs(options["inputs"], "--inputs SPLIT=PATH")
+    options["metrics"] = _pairs(options["metrics"], "--metric NAME=METRIC")
     options["ignore"] = _pairs(options["ignore"], "--ignore NAME=REASON")
     ids = list(_run_ids(run_ids, model_uri, experiment, filter_string, options["tracking_uri"]))
     if model_uri:
@@ -259,6 +270,46 @@ def summary_command(
         _write(html_file, to_html(summary), "--html")
     if not dry_run:
         click.echo(f"  {'page':10}{publish(read, summary)}", err=form != "text")
+
+
+@cli.command("watch")
+@click.option("--experiment", "experiments", multiple=True, help="Only this experiment, by name or id; repeatable.")
+@click.option("--once", is_flag=True, help="Audit what there is and end, for cron.")
+@click.option("--children", is_flag=True, help="Audit nested runs as well.")
+@click.option("--again", is_flag=True, help="Also audit runs anew whose verdict is of an earlier major version.")
+@click.option(
+    "--every", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds between two looks."
+)
+@click.option(
+    "--tier",
+    type=click.Choice(["static", "forward", "probe"]),
+    default="probe",
+    show_default=True,
+    help="The dearest tier allowed.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    default="auto",
+    show_default=True,
+    help="Where models run.",
+)
+@click.option("--budget", default=20.0, show_default=True, help="Seconds for counterfactual trainings, for each run.")
+@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+def watch_command(
+    experiments: tuple[str, ...],
+    once: bool,
+    children: bool,
+    again: bool,
+    every: float,
+    tracking_uri: str | None,
+    **options: Any,
+) -> None:
+    """Audit finished runs of any client as they come; several watchers share the work."""
+    from mlflow_clfaudit.watch import follow
+
+    scope = {"experiments": experiments, "children": children, "again": again}
+    sys.exit(follow(tracking_uri, scope, options, once=once, every=every))
 
 
 def exit_code(reports: Iterable[Report], failed: int, fail_on: str) -> int:

@@ -101,10 +101,20 @@ def test_mistakes_are_one_line_with_the_next_step(
     assert "Traceback" not in result.output
 
 
-def test_missing_local_file_is_a_reason(run_id: str) -> None:
-    result = run(run_id, "--labels", "validation=/nowhere/y.npy", "--dry-run")
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--labels", "validation=/nowhere/y.npy", "neither a local file nor an artifact"),
+        ("--metric", "accuracy=acc_top1", "the run has no such metric; it has"),
+        ("--metric", "accuracy", "expected --metric NAME=METRIC"),
+        ("--goal", "f1=0.9", "write fp=COST,fn=COST, precision=SHARE or recall=SHARE"),
+        ("--cost", "fp=1,fn=-2", "write fp=COST,fn=COST"),
+    ],
+)
+def test_what_the_run_cannot_have_is_a_mistake(run_id: str, option: str, value: str, words: str) -> None:
+    result = run(run_id, option, value, "--dry-run")
     assert result.exit_code == 2
-    assert "neither a local file nor an artifact" in result.stderr
+    assert words in result.stderr
 
 
 def test_an_unreachable_server_is_one_line() -> None:

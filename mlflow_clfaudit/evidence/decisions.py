@@ -12,6 +12,7 @@ from scipy import stats
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing, UsageError
 from mlflow_clfaudit.evidence import provides
+from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.forward import Network, Served, forward
 from mlflow_clfaudit.evidence.inputs import Rows
 from mlflow_clfaudit.evidence.run import Run
@@ -126,9 +127,10 @@ class Goal:
 
 
 @provides()
-def goal(run: Run) -> Goal:
-    """What the run's or its experiment's tag clfaudit.goal says; Missing where it says nothing."""
-    text = run.tags.get(GOAL_TAG) or run.experiment_tags.get(GOAL_TAG)
+def goal(run: Run, overrides: Overrides | None = None) -> Goal:
+    """What the caller or the tag clfaudit.goal of the run or its experiment says; Missing where nothing does."""
+    given = overrides.goal if overrides is not None else None
+    text = given or run.tags.get(GOAL_TAG) or run.experiment_tags.get(GOAL_TAG)
     if not text:
         raise Missing("no goal of the threshold was stated", f'mlflow.set_tag("{GOAL_TAG}", "fp=1,fn=20")')
     try:

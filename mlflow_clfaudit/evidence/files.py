@@ -104,10 +104,12 @@ OWN_FOLDERS = ("clfaudit/evidence/", "clfaudit/logged/")
 
 @dataclass(frozen=True)
 class Overrides:
-    """Files given on the command line: split → local path or artifact path, for labels and for inputs."""
+    """What the command line gives: split → local path or artifact path of labels and inputs; name → logged metric."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    goal: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.captured import Captured
+from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.spec import Loss
 
@@ -27,6 +28,20 @@ ACCURACY_NAMES = (
     "train_acc",
     "compile_metrics",
 )
+# What other libraries and people put before a curve's name, and whether it is one of the validation rows.
+PREFIXES = {
+    "val_": True,
+    "val/": True,
+    "valid_": True,
+    "valid/": True,
+    "validation/": True,
+    "eval_": True,
+    "eval/": True,
+    "train_": False,
+    "train/": False,
+    "training_": False,
+    "training/": False,
+}
 MAX_RECOVERED_ROWS = 20_000
 MIN_RECOVERED_ROWS = 20
 MIN_CONSTANT_EPOCHS = 3
@@ -34,11 +49,15 @@ MIN_CONSTANT_EPOCHS = 3
 
 @dataclass(frozen=True)
 class History:
-    """Curves by epoch. `train` and `validation` map a bare metric name to values (E,) float64, `loss` among them."""
+    """Curves by epoch. `train` and `validation` map a bare metric name to values (E,) float64, `loss` among them.
+
+    `fits` is how many calls of fit() they join, one after the other.
+    """
 
     train: Mapping[str, np.ndarray]
     validation: Mapping[str, np.ndarray]
     learning_rate: np.ndarray | None = None
+    fits: int = 1
 
     @property
     def epochs(self) -> int:
@@ -77,26 +96,43 @@ class FitArguments:
 
 
 @provides()
-def history(run: Run) -> History:
+def history(run: Run, overrides: Overrides | None = None, fit: FitArguments | None = None) -> History:
     """The curves that fit() logged, one point an epoch, MLflow's duplicates left out."""
     train: dict[str, np.ndarray] = {}
     validation: dict[str, np.ndarray] = {}
     learning_rate = None
+    fits = 1
     drop = _restored_step(run)
-    for key, (steps, values) in run.metrics.items():
+    named = {} if overrides is None else {logged: name for name, logged in overrides.metrics.items()}
+    for logged in sorted(run.metrics, key=lambda key: (key not in named, key.startswith(tuple(PREFIXES)), key)):
+        steps, values = run.metrics[logged]
+        key = named.get(logged, logged)
         # mlflow.keras.autolog logs every validation_* value at step 0 beside val_*: not a curve.
         if key.startswith(("validation_", "restored_", "stopped_")) or len(values) == 0:
             continue
-        curve = values[steps != drop] if drop is not None else values
+        kept = steps != drop if drop is not None else slice(None)
+        curve = _by_epoch(steps[kept], values[kept], fit.epochs if fit is not None else None)
         if key in ("learning_rate", "lr"):
             learning_rate = curve
-        elif key.startswith("val_"):
-            validation[key.removeprefix("val_")] = curve
+            continue
+        prefix = next((prefix for prefix in PREFIXES if key.startswith(prefix)), "")
+        if PREFIXES.get(prefix, False):
+            validation.setdefault(key.removeprefix(prefix), curve)
         elif key == "loss" or len(curve) > 1 or key in ACCURACY_NAMES:
-            train[key] = curve
+            train.setdefault(key.removeprefix(prefix) if len(curve) > 1 else key, curve)
+            fits = max(fits, int(np.sum(steps == steps[0]))) if key.removeprefix(prefix) == "loss" else fits
     if not train and not validation:
         raise Missing("the run has no training curves", LOG_HISTORY)
-    return History(train, validation, learning_rate)
+    return History(train, validation, learning_rate, fits)
+
+
+def _by_epoch(steps: np.ndarray, values: np.ndarray, epochs: int | None) -> np.ndarray:
+    """The values (E,) at the ends of the epochs, where they were logged every so many batches; else as they are."""
+    # Keras counts epochs from 0; MlflowCallback(log_every_n_steps=n) logs at n, 2n and so on.
+    by_batch = len(steps) > 1 and steps[0] > 0 and np.all(np.diff(steps) == steps[0])
+    if not by_batch or not epochs or len(values) <= epochs:
+        return values
+    return values[np.ceil(np.arange(1, epochs + 1) * len(values) / epochs).astype(np.int64) - 1]
 
 
 @provides()

@@ -297,7 +297,9 @@ def _curve(client: MlflowClient, run_id: str, key: str) -> tuple[np.ndarray, np.
     values = np.array([point.value for point in points], dtype=np.float64)
     # MLflow's SQL store keeps ±inf as ±1.797e308.
     values = np.where(np.abs(values) > 1.79e308, np.copysign(np.inf, values), values)
-    order = np.argsort(steps, kind="stable")
+    # Steps that start anew, as those of a second fit() do, are told apart by their time alone.
+    times = np.array([point.timestamp for point in points] if len(np.unique(steps)) < len(steps) else steps)
+    order = np.lexsort((steps, times))
     return steps[order], values[order]
 
 

@@ -1,10 +1,15 @@
+from dataclasses import replace
+
+import mlflow
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
-from mlflow_clfaudit.evidence.history import ConstantOutput, FitArguments, RowCounts, fit, history
-from mlflow_clfaudit.evidence.run import Dataset
+from mlflow_clfaudit.evidence.files import Overrides
+from mlflow_clfaudit.evidence.history import ConstantOutput, FitArguments, History, RowCounts, fit, history
+from mlflow_clfaudit.evidence.run import Dataset, read_run
 from mlflow_clfaudit.evidence.spec import Loss
 from tests.checks.stratification.test_single_class_validation import MAJORITY, SEED_004
 from tests.runs import make_run
@@ -30,6 +35,40 @@ def test_the_step_that_early_stopping_adds_is_left_out() -> None:
     metrics = {"loss": [1.0, 0.5, 0.6, 0.5], "val_loss": [1.0, 0.4, 0.7, 0.4]}
     run = make_run(metrics=metrics | {"stopped_epoch": [2.0], "restored_epoch": [1.0]})
     assert history(run).epochs == 3
+
+
+def test_several_fits_in_one_run_are_joined_by_their_time(tracking_uri: str) -> None:
+    client = MlflowClient()
+    with mlflow.start_run() as active:
+        for number, start in enumerate((1.0, 0.4)):
+            for step in range(3):
+                client.log_metric(active.info.run_id, "loss", start - step / 10, 1_000 * number + step, step)
+    found = history(read_run(active.info.run_id))
+    assert found.loss is not None
+    assert found.loss.tolist() == pytest.approx([1.0, 0.9, 0.8, 0.4, 0.3, 0.2])
+    assert found.fits == 2
+
+
+def test_curves_by_batch_are_read_at_the_ends_of_the_epochs() -> None:
+    steps = np.arange(10, 310, 10)
+    run = make_run(params={"epochs": "3"})
+    logged = replace(run, metrics={"loss": (steps, np.linspace(1.0, 0.1, 30))})
+    found = Evidence({"run": logged}).get("history")
+    assert isinstance(found, History)
+    assert found.epochs == 3
+    assert found.loss is not None
+    assert found.loss.tolist() == np.linspace(1.0, 0.1, 30)[[9, 19, 29]].tolist()
+    unknown = replace(logged, params={})
+    assert history(unknown).epochs == 30
+
+
+def test_names_that_others_give_their_curves() -> None:
+    metrics = {"train_loss": [0.9, 0.5], "valid_loss": [0.9, 0.6], "train/f1": [0.1, 0.2], "acc_top1": [0.5, 0.7]}
+    found = history(make_run(metrics=metrics), Overrides(metrics={"accuracy": "acc_top1"}))
+    assert set(found.train) == {"loss", "f1", "accuracy"}
+    assert set(found.validation) == {"loss"}
+    assert found.accuracy is not None
+    assert found.accuracy.tolist() == [0.5, 0.7]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ def params_contradict_history(
     ## When it is legitimate
     Several calls of fit() in one run, `steps_per_epoch`, a training that was interrupted.
     """
+    if history.fits > 1:
+        return
     if fit.epochs is not None and history.epochs > fit.epochs:
         yield Finding(
             f"The param epochs is {fit.epochs}, and the curves have {history.epochs} epochs.",
