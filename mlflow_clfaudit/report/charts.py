@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -139,6 +139,48 @@ def shares(figure: Mapping[str, Any]) -> Chart | None:
         words += f"; the {len(labels)} largest of {figure['classes']} classes"
     legend = tuple((SPLITS.get(split, "test"), split) for split in splits)
     return Chart("Class shares by split", picture(470, 12 + band * len(labels), alternative, *drawn), words, legend)
+
+
+def layers(figure: Mapping[str, Any]) -> Chart | None:
+    """Layer by layer: the gradient that reached its kernel, on a logarithmic scale, and its idle units, as bars."""
+    shown = figure["layers"]
+    sizes = [layer["gradient"] for layer in shown if layer["gradient"]]
+    if not shown:
+        return None
+    greatest = max(sizes, default=1.0)
+    # Below a millionth of the greatest, nothing is learnt: there is no smaller bar.
+    scale = Scale(min([*sizes, greatest / 10]) / 2 if sizes else 0.1, greatest, 0.0, 110.0, logarithmic=True)
+    if scale.low < greatest * 1e-6:
+        scale = replace(scale, low=greatest * 1e-6)
+    drawn = [text(116, 12, "gradient (log scale)", "tick"), text(316, 12, "idle units", "tick")]
+    told = []
+    for place, layer in enumerate(shown):
+        y = 20.0 + 20 * place
+        drawn.append(text(106, y + 12, short(layer["layer"], 16), "tick", anchor="end"))
+        said = []
+        size = layer["gradient"]
+        if size is not None:
+            width = max(scale.at(size), 1.5) if size > 0 else 0.0
+            drawn.append(element("rect", x=116.0, y=y + 1, width=width, height=14, class_="train"))
+            drawn.append(text(122 + width, y + 12, number(size) if size > 0 else "none", "tick"))
+            said.append(f"gradient {number(size)}")
+        idle, what = (layer["dead"], "dead") if layer["dead"] is not None else (layer["saturated"], "saturated")
+        if idle is not None:
+            drawn += [
+                element("rect", x=316.0, y=y + 1, width=70.0, height=14, class_="track"),
+                element("rect", x=316.0, y=y + 1, width=70.0 * idle, height=14, class_="validation"),
+                text(392, y + 12, f"{100 * idle:.0f} % {what}", "tick"),
+            ]
+            said.append(f"{100 * idle:.0f} % {what} ({layer['activation']})")
+        told.append(f"{layer['layer']}: {', '.join(said) or 'not known'}")
+    words = (
+        "root mean square of the gradient that reached each kernel; dead units give 0 for every row, saturated ones "
+    )
+    words += "are at their bounds"
+    if figure["count"] > len(shown):
+        words += f"; the first and last of {figure['count']} layers"
+    alternative = f"Layers from the input on. {'; '.join(told)}."
+    return Chart("Layer by layer", picture(470, 26 + 20 * len(shown), alternative, *drawn), words)
 
 
 def short(label: str, limit: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -48,8 +49,7 @@ def confusion(
                 )
             )
             if count <= MAX_NUMBERED:
-                on = " on" if share > 0.5 else ""
-                drawn.append(text(x + size / 2, y + size / 2 + 4, number(value), f"cell{on}", anchor="middle"))
+                drawn.append(text(x + size / 2, y + size / 2 + 4, number(value), "cell", anchor="middle"))
     for j, label in enumerate(labels):
         if count <= MAX_NUMBERED:
             drawn.append(
@@ -138,6 +138,52 @@ def histogram(figure: Mapping[str, Any], proposed: float | None = None) -> Chart
         words.append(f"{figure['beyond']} rows beyond the ends are counted in the outermost bars")
     told = "; ".join(words)
     return Chart("Scores by class", picture(frame.width, frame.height, f"Scores by class. {told}.", *drawn), told)
+
+
+def thresholds(
+    figure: Mapping[str, Any], proposed: float | None = None, interval: Sequence[float] | None = None
+) -> Chart | None:
+    """Both recalls and the balanced accuracy by threshold, with the served one, the proposed one and its interval."""
+    x, balanced = figure["x"], figure["balanced_accuracy"]
+    if len(x) < 2:
+        return None
+    low, high = x[0], x[-1]
+    frame = Frame.of((low, high), (0.0, 1.0), top=12)
+    drawn = []
+    if interval and len(interval) == 2 and low <= interval[0] <= interval[1] <= high:
+        start, stop = frame.x.at(interval[0]), frame.x.at(interval[1])
+        height = frame.y.start - frame.y.stop
+        drawn.append(
+            element("rect", x=start, y=frame.y.stop, width=max(stop - start, 3.0), height=height, class_="band")
+        )
+    drawn += frame.axes("threshold")
+    for code, class_ in ((0, "validation"), (1, "train")):
+        drawn.append(frame.path(list(zip(x, figure["recalls"][code], strict=True)), class_))
+    drawn.append(frame.path(list(zip(x, balanced, strict=True)), "both"))
+    served = figure["threshold"]
+    drawn += _threshold(frame, served, "mark")
+    # Shares of rows change at a score only, so the last step at or below a threshold tells.
+    words = [f"served threshold {number(served)}: {_at(figure, served):.2f}"]
+    if proposed is not None and low <= proposed <= high:
+        drawn += _threshold(frame, proposed, "proposed")
+        words.append(f"proposed {number(proposed)} (dashed): {_at(figure, proposed):.2f}")
+        if interval:
+            words.append(f"chosen on two halves of the rows: {number(interval[0])} to {number(interval[1])}")
+    told = "balanced accuracy at the " + "; ".join(words)
+    labels = figure["labels"]
+    legend = (
+        ("both line", "balanced accuracy"),
+        ("train line", f"share of {short(labels[1], 14)} found"),
+        ("validation line", f"share of {short(labels[0], 14)} found"),
+    )
+    svg = picture(frame.width, frame.height, f"Balanced accuracy by threshold. {told}.", *drawn)
+    return Chart("What each threshold would give", svg, told, legend)
+
+
+def _at(figure: Mapping[str, Any], threshold: float) -> float:
+    """The balanced accuracy at a threshold."""
+    place = bisect_right(figure["x"], threshold) - 1
+    return float(figure["balanced_accuracy"][max(place, 0)])
 
 
 def _threshold(frame: Frame, value: float, class_: str) -> list[Markup]:

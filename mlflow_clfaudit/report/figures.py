@@ -5,13 +5,14 @@ Nothing here starts a computation, and nothing holds a row of the user's data: o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlflow_clfaudit import measures
+from mlflow_clfaudit.evidence.reproduction import EXACT, TINY_LOSS
 from mlflow_clfaudit.report.plain import data
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from mlflow_clfaudit.evidence.forward import Served
     from mlflow_clfaudit.evidence.history import History
     from mlflow_clfaudit.evidence.labels import Labels
+    from mlflow_clfaudit.evidence.reproduction import Reproduction
+    from mlflow_clfaudit.evidence.units import LayerActivity
+    from mlflow_clfaudit.evidence.weights import TensorGradient
 
 SPLITS = ("train", "validation", "test")
 MAX_POINTS = 400
@@ -27,6 +31,8 @@ MAX_COUNTED_CLASSES = 5_000
 MAX_NAME = 40
 CONFIDENCE_BINS = 10
 SCORE_BINS = 40
+THRESHOLDS = 81
+MAX_LAYERS = 24
 SIGNIFICANT_DIGITS = 6
 
 
@@ -38,6 +44,8 @@ def figures(evidence: Evidence) -> dict[str, Any]:
     confusion   labels, indices, matrix [true][served]: the worst 30 classes and the others as one; right; classes
     reliability per bin of the served confidence: confidence, accuracy, rows; expected_calibration_error
     scores      edges, counts per class, threshold, above: rows per class above it (binary)
+    thresholds  x: thresholds; balanced_accuracy and recalls of class 0 and 1 at each; threshold: served (binary)
+    layers      layers: layer, gradient, dead, saturated and activation, each null where not known; count
     shares      labels of the 30 largest classes, splits: split → share per class; rows: split → rows; classes
     undrawn     figure → error, where one could not be made
     """
@@ -49,9 +57,15 @@ def figures(evidence: Evidence) -> dict[str, Any]:
             "confusion": lambda: confusion(served, labels),
             "reliability": lambda: reliability(served),
             "scores": lambda: scores(served, labels),
+            "thresholds": lambda: thresholds(served, labels),
         }
     if history is not None:
         makers["curves"] = lambda: curves(history, _saved_epoch(evidence))
+    gradients, activity = evidence.peek("tensor_gradients") or (), evidence.peek("unit_activity") or ()
+    spec = evidence.peek("spec")
+    if gradients or activity:
+        order = [layer.name for layer in spec.layers] if spec is not None else []
+        makers["layers"] = lambda: layers(gradients, activity, order)
     if labels is not None:
         makers["shares"] = lambda: shares(labels)
     made: dict[str, Any] = {}
@@ -201,15 +215,8 @@ def scores(served: Served, labels: Labels | None = None) -> dict[str, Any] | Non
     values = served.scores
     if values is None or served.rows == 0 or not np.all(np.isfinite(values)):
         return None
-    threshold = served.head.threshold if served.width == 1 else 0.5
-    values = values.astype(np.float64)
-    if values.min() >= 0.0 and values.max() <= 1.0:
-        low, high = 0.0, 1.0
-    else:
-        low, high = np.quantile(values, [0.005, 0.995])
-        low, high = float(min(low, threshold)), float(max(high, threshold))
-        margin = 0.02 * (high - low) or 0.5
-        low, high = low - margin, high + margin
+    values, threshold = values.astype(np.float64), _served_threshold(served)
+    low, high = _score_range(values, threshold)
     edges = np.linspace(low, high, SCORE_BINS + 1)
     counts = [np.histogram(np.clip(values[served.truth == code], low, high), edges)[0] for code in (0, 1)]
     return {
@@ -220,6 +227,55 @@ def scores(served: Served, labels: Labels | None = None) -> dict[str, Any] | Non
         "above": [int(np.sum(values[served.truth == code] > threshold)) for code in (0, 1)],
         "beyond": int(np.sum((values < low) | (values > high))),
     }
+
+
+def thresholds(served: Served, labels: Labels | None = None) -> dict[str, Any] | None:
+    """What each threshold of the binary score would give on these rows: both recalls, and their mean."""
+    values = served.scores
+    if values is None or not np.all(np.isfinite(values)) or np.bincount(served.truth, minlength=2).min() == 0:
+        return None
+    values, threshold = values.astype(np.float64), _served_threshold(served)
+    low, high = _score_range(values, threshold)
+    # Even steps for the eye, and steps where the scores are, because they may lie close together.
+    quantiles = np.quantile(np.clip(values, low, high), np.linspace(0, 1, THRESHOLDS))
+    x = np.unique(np.concatenate([np.linspace(low, high, THRESHOLDS), quantiles]))
+    above = []
+    for code in (0, 1):
+        ordered = np.sort(values[served.truth == code])
+        above.append(1.0 - np.searchsorted(ordered, x, side="right") / len(ordered))
+    recalls = [1.0 - above[0], above[1]]
+    return {
+        "x": x.tolist(),
+        "balanced_accuracy": ((recalls[0] + recalls[1]) / 2).tolist(),
+        "recalls": [recall.tolist() for recall in recalls],
+        "labels": class_names(labels, 2),
+        "threshold": threshold,
+    }
+
+
+def layers(
+    gradients: Sequence[TensorGradient], activity: Sequence[LayerActivity], order: Sequence[str] = ()
+) -> dict[str, Any] | None:
+    """What each layer's kernels were taught and what its units do, by `order`; the first and last 12 of more than 24.
+
+    gradient is the root mean square that reached its kernel, dead and saturated are shares of its units and outputs.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for tensor in gradients:
+        if tensor.is_kernel:
+            # A layer of several kernels is as well taught as the best of them.
+            known = found.setdefault(tensor.layer, {"gradient": 0.0})
+            known["gradient"] = max(known["gradient"], tensor.rms)
+    for layer in activity:
+        told = {"activation": layer.activation, "dead": layer.dead, "saturated": layer.saturated}
+        found.setdefault(layer.layer, {}).update(told)
+    if not found:
+        return None
+    place = {name: index for index, name in enumerate(order)}
+    names = sorted(found, key=lambda name: place.get(name, len(place)))
+    shown = names if len(names) <= MAX_LAYERS else names[: MAX_LAYERS // 2] + names[-MAX_LAYERS // 2 :]
+    blank = dict.fromkeys(("gradient", "activation", "dead", "saturated"))
+    return {"layers": [{"layer": name[:MAX_NAME], **blank, **found[name]} for name in shown], "count": len(names)}
 
 
 def shares(labels: Labels) -> dict[str, Any] | None:
@@ -245,13 +301,32 @@ def shares(labels: Labels) -> dict[str, Any] | None:
     return {"labels": names, "splits": shown, "rows": rows, "classes": len(order)}
 
 
+def _served_threshold(served: Served) -> float:
+    return served.head.threshold if served.width == 1 else 0.5
+
+
+def _score_range(values: np.ndarray, threshold: float) -> tuple[float, float]:
+    """The ends of an axis for scores (N,) float64: 0 and 1 for probabilities, else where nearly all of them lie."""
+    if values.min() >= 0.0 and values.max() <= 1.0:
+        return 0.0, 1.0
+    low, high = np.quantile(values, [0.005, 0.995])
+    low, high = float(min(low, threshold)), float(max(high, threshold))
+    margin = 0.02 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
 def _saved_epoch(evidence: Evidence) -> int | None:
-    """The epoch, counted from 1, whose weights EarlyStopping restored before they were saved."""
+    """The epoch, counted from 1, whose weights were saved: EarlyStopping logged it, or its loss alone is theirs."""
     run = evidence.peek("run")
     restored = run.metrics.get("restored_epoch") if run is not None else None
-    if restored is None or len(restored[1]) == 0 or not np.isfinite(restored[1][-1]):
+    if restored is not None and len(restored[1]) and np.isfinite(restored[1][-1]):
+        return int(restored[1][-1]) + 1
+    reproduced: Reproduction | None = evidence.peek("reproduction")
+    if reproduced is None or not reproduced.is_exact:
         return None
-    return int(restored[1][-1]) + 1
+    nearest = reproduced.logged[reproduced.epoch]
+    alike = np.isclose(reproduced.logged, nearest, rtol=EXACT, atol=TINY_LOSS)
+    return reproduced.epoch + 1 if int(alike.sum()) == 1 else None
 
 
 def _are_sorted_codes(labels: Labels, classes: int) -> bool:

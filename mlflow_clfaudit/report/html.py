@@ -153,11 +153,14 @@ def _tiles(quality: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _charts(report: Report) -> Iterator[Chart]:
     figures = report.figures
     quality = figures.get("quality") or {}
+    proposed, interval = _proposed(report)
     drawn: list[Chart | None] = []
     if "confusion" in figures:
         drawn += _confusions(report, figures["confusion"])
     if "scores" in figures:
-        drawn.append(decisions.histogram(figures["scores"], _proposed(report)))
+        drawn.append(decisions.histogram(figures["scores"], proposed))
+    if "thresholds" in figures:
+        drawn.append(decisions.thresholds(figures["thresholds"], proposed, interval))
     if "reliability" in figures:
         drawn.append(decisions.reliability(figures["reliability"]))
     if "curves" in figures:
@@ -169,6 +172,8 @@ def _charts(report: Report) -> Iterator[Chart]:
         rates = curves["series"].get("learning_rate", {}).get("y", [])
         if len(set(rates)) > 1:
             drawn.append(charts.curves(curves, ("learning_rate",), "Learning rate"))
+    if "layers" in figures:
+        drawn.append(charts.layers(figures["layers"]))
     if "shares" in figures:
         drawn.append(charts.shares(figures["shares"]))
     yield from (chart for chart in drawn if chart is not None)
@@ -202,10 +207,14 @@ def _same_classes(matrix: Sequence[Sequence[float]], figure: Mapping[str, Any]) 
     return matrix if len(matrix) == len(figure["labels"]) else None
 
 
-def _proposed(report: Report) -> float | None:
-    """The threshold that a finding proposes."""
-    values = (finding.evidence.get("threshold") for finding in report.findings if finding.check == "threshold-off")
-    return next((float(value) for value in values if isinstance(value, int | float)), None)
+def _proposed(report: Report) -> tuple[float | None, Sequence[float] | None]:
+    """The threshold that a finding proposes, and its interval."""
+    for finding in report.findings:
+        threshold = finding.evidence.get("threshold")
+        if finding.check == "threshold-off" and isinstance(threshold, int | float):
+            interval = finding.evidence.get("threshold_interval")
+            return float(threshold), interval if isinstance(interval, list) and len(interval) == 2 else None
+    return None, None
 
 
 def _matrix(figure: Mapping[str, Any]) -> dict[str, Any]:

@@ -157,9 +157,7 @@ def brief(message: str, limit: int = 110) -> str:
     whole = line(message)
     if len(whole) <= limit:
         return whole
-    ends = [
-        found.start() for found in re.finditer(r"[:;] |, (?=which|so|but)|\. ", whole) if 30 <= found.start() < limit
-    ]
+    ends = [found.start() for found in re.finditer(r"[:;] |, (?=which|so)|\. ", whole) if 30 <= found.start() < limit]
     return whole[: ends[0]] + "." if ends else line(whole, limit)
 
 

@@ -114,6 +114,21 @@ FIGURES: dict[str, Any] = {
         "above": [362, 608],
         "beyond": 0,
     },
+    "thresholds": {
+        "x": [0.0, 0.5, 1.0],
+        "balanced_accuracy": [0.5, 0.5, 0.5],
+        "recalls": [[0.0, 0.0, 1.0], [1.0, 1.0, 0.0]],
+        "labels": ["cat", "dog"],
+        "threshold": 0.5,
+    },
+    "layers": {
+        "layers": [
+            {"layer": "dense", "gradient": 0.001, "activation": "relu", "dead": 0.25, "saturated": None},
+            {"layer": "squash", "gradient": None, "activation": "tanh", "dead": None, "saturated": 0.5},
+            {"layer": "dense_1", "gradient": 0.0, "activation": None, "dead": None, "saturated": None},
+        ],
+        "count": 3,
+    },
     "shares": {
         "labels": ["cat", "dog"],
         "splits": {"train": [0.4, 0.6], "validation": [0.37, 0.63]},
@@ -182,8 +197,9 @@ def make_hostile() -> Report:
         output=HOSTILE,
     )
     figures = json.loads(json.dumps(FIGURES))
-    for figure in ("confusion", "scores", "shares"):
+    for figure in ("confusion", "scores", "thresholds", "shares"):
         figures[figure]["labels"] = names
+    figures["layers"]["layers"][0]["layer"] = HOSTILE
     return make_report(
         run_id=HOSTILE,
         run_name=HOSTILE,

@@ -9,18 +9,24 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.evidence import Evidence
+from mlflow_clfaudit.evidence.reproduction import Reproduction
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.evidence.units import LayerActivity
+from mlflow_clfaudit.evidence.weights import TensorGradient
 from mlflow_clfaudit.report.figures import (
     MAX_CLASSES,
+    MAX_LAYERS,
     MAX_POINTS,
     confusion,
     curves,
     figures,
+    layers,
     reduced,
     reliability,
     scores,
     shares,
     thinned,
+    thresholds,
     worst_classes,
 )
 from tests.kit import make_head, make_history, make_labels, make_served
@@ -44,7 +50,7 @@ def test_every_figure_of_a_whole_run() -> None:
             }
         )
     )
-    assert set(found) == {"quality", "confusion", "reliability", "scores", "curves", "shares"}
+    assert set(found) == {"quality", "confusion", "reliability", "scores", "thresholds", "curves", "shares"}
     assert found["curves"]["series"]["loss"]["y"] == [1.0, None, None]
     json.dumps(found, allow_nan=False)
 
@@ -111,6 +117,14 @@ def test_the_epoch_of_the_restored_weights_is_marked() -> None:
     given = {"run": restored, "history": make_history(loss=np.ones(9))}
     assert figures(Evidence(given))["curves"]["saved_epoch"] == 5
     assert figures(Evidence({**given, "run": Run("r")}))["curves"]["saved_epoch"] is None
+
+
+@pytest.mark.parametrize(("losses", "epoch"), [([0.9, 0.5, 0.7], 2), ([0.5, 0.5, 0.7], None), ([0.9, 0.4, 0.7], None)])
+def test_the_epoch_whose_loss_the_saved_weights_give_is_marked(losses: list[float], epoch: int | None) -> None:
+    """Not where two epochs had that loss, nor where none had."""
+    reproduced = Reproduction("validation", 100, 0.5, {}, np.array(losses))
+    given = {"run": Run("r"), "history": make_history(loss=np.ones(3)), "reproduction": reproduced}
+    assert figures(Evidence(given))["curves"]["saved_epoch"] == epoch
 
 
 def test_no_curves_without_points() -> None:
@@ -213,6 +227,62 @@ def test_only_binary_finite_scores_have_a_histogram() -> None:
     constant = scores(make_served([5.0, 5.0], [1, 0], head=make_head(activation="linear")))
     assert constant is not None
     assert sum(map(sum, constant["counts"])) == 2
+
+
+def test_what_each_threshold_would_give() -> None:
+    found = thresholds(make_served([0.9, 0.8, 0.2, 0.7], [1, 1, 0, 0]))
+    assert found is not None
+    assert found["x"] == sorted(found["x"])
+    by_threshold = dict(zip(found["x"], found["balanced_accuracy"], strict=True))
+    assert by_threshold[0.0] == 0.5
+    assert by_threshold[0.5] == 0.75
+    assert by_threshold[0.75] == 1.0
+    assert found["threshold"] == 0.5
+    assert thresholds(make_served([0.9, 0.8], [1, 1])) is None
+    assert thresholds(make_served(np.eye(3), [0, 1, 2])) is None
+
+
+def test_thresholds_are_drawn_where_the_scores_are() -> None:
+    random = np.random.default_rng(0)
+    truth = np.arange(1_000) % 2
+    close = 0.9 + 1e-4 * (truth + random.normal(size=1_000))
+    found = thresholds(make_served(close, truth))
+    assert found is not None
+    assert max(found["balanced_accuracy"]) == pytest.approx(area_best(truth, close), abs=0.02)
+
+
+def area_best(truth: np.ndarray, scores: np.ndarray) -> float:
+    return max(float(np.mean(scores[truth == 1] > cut) + np.mean(scores[truth == 0] <= cut)) / 2 for cut in scores)
+
+
+# Layers
+
+
+def test_layers_in_the_order_of_the_network() -> None:
+    gradients = (
+        TensorGradient("first", (4, 8), 0.25),
+        TensorGradient("first", (8,), 9.0),
+        TensorGradient("last", (8, 1), 0.5),
+    )
+    activity = (
+        LayerActivity("first", "relu", 8, 100, dead=0.5),
+        LayerActivity("middle", "tanh", 8, 100, saturated=0.1),
+    )
+    found = layers(gradients, activity, ["first", "middle", "last"])
+    assert found is not None
+    assert [layer["layer"] for layer in found["layers"]] == ["first", "middle", "last"]
+    assert [layer["gradient"] for layer in found["layers"]] == [0.25, None, 0.5]
+    assert [layer["dead"] for layer in found["layers"]] == [0.5, None, None]
+    assert found["layers"][1]["saturated"] == 0.1
+
+
+def test_of_many_layers_the_first_and_the_last_are_kept() -> None:
+    found = layers([TensorGradient(f"dense_{place}", (2, 2), 1.0) for place in range(100)], [])
+    assert found is not None
+    names = [layer["layer"] for layer in found["layers"]]
+    assert (len(names), found["count"]) == (MAX_LAYERS, 100)
+    assert (names[0], names[-1]) == ("dense_0", "dense_99")
+    assert layers([], []) is None
 
 
 # Shares

@@ -16,7 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import mlflow_clfaudit.report
-from mlflow_clfaudit.report.charts import curves
+from mlflow_clfaudit.report.charts import curves, layers
 from mlflow_clfaudit.report.html import confusion_svg, prose, to_html
 from mlflow_clfaudit.report.svg import Scale
 from mlflow_clfaudit.types import Finding, Report
@@ -90,7 +90,8 @@ def test_hostile_text_stays_text_in_the_page() -> None:
 def test_every_picture_has_words_and_every_heading_its_place() -> None:
     page = Page(to_html(make_report()))
     drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
-    assert len(drawings) == 8  # proof, confusion, scores, reliability, loss, accuracy, learning rate, shares
+    # proof, confusion, scores, thresholds, reliability, loss, accuracy, learning rate, layers, shares
+    assert len(drawings) == 10
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in drawings)
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
@@ -108,6 +109,8 @@ def test_a_picture_says_in_words_what_it_shows() -> None:
     assert "not finite in epoch 3" in labels
     assert "the weights of epoch 2 were saved" in labels
     assert "above it 608 of 608 rows of dog" in labels
+    assert "balanced accuracy at the served threshold 0.500: 0.50" in labels
+    assert "dense: gradient 0.001, 25 % dead (relu); squash: 50 % saturated (tanh); dense_1: gradient 0" in labels
 
 
 def test_a_counterfactual_matrix_is_drawn_beside_the_served_one() -> None:
@@ -126,9 +129,28 @@ def test_a_long_message_is_whole_in_its_card() -> None:
     assert page.text.count("more numbers end.") == 1
 
 
-def test_a_proposed_threshold_is_drawn() -> None:
-    proposal = Finding("Cut at 0.8.", check="threshold-off", area="thresholding", evidence={"threshold": 0.8})
-    assert "proposed 0.800 (dashed)" in to_html(make_report(findings=(CAUSE, proposal)))
+def test_a_proposed_threshold_is_drawn_with_its_interval() -> None:
+    evidence = {"threshold": 0.8, "threshold_interval": [0.7, 0.9]}
+    proposal = Finding("Cut at 0.8.", check="threshold-off", area="thresholding", evidence=evidence)
+    html = to_html(make_report(findings=(CAUSE, proposal)))
+    assert html.count("proposed 0.800 (dashed)") == 4  # two pictures, each with its caption and its text alternative
+    assert "chosen on two halves of the rows: 0.700 to 0.900" in html
+    assert html.count('class="band"') == 1
+    alone = replace(proposal, evidence={"threshold": 0.8})
+    assert 'class="band"' not in to_html(make_report(findings=(CAUSE, alone)))
+
+
+def test_gradients_of_many_sizes_share_one_scale() -> None:
+    given = [
+        {"layer": f"dense_{place}", "gradient": 10.0**-place, "dead": None, "saturated": None} for place in range(9)
+    ]
+    drawn = layers({"layers": given, "count": 40})
+    assert drawn is not None
+    widths = [float(bar.attrib["width"]) for bar in ET.fromstring(str(drawn.svg)).iter("rect")]  # noqa: S314  our own
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] == 110
+    assert widths[-1] > 0
+    assert "the first and last of 40 layers" in drawn.words
 
 
 def test_a_check_explains_itself_from_its_documentation() -> None:

@@ -97,6 +97,13 @@ def test_long_text_is_cut_at_a_word() -> None:
     assert line("short", 12) == "short"
 
 
+def test_a_heading_never_ends_before_its_but() -> None:
+    message = (
+        "The scores separate the classes, but cut at 0.5 they find a tenth of class 1; cut at 0.1, they find most."
+    )
+    assert brief(message, 90) == "The scores separate the classes, but cut at 0.5 they find a tenth of class 1."
+
+
 @pytest.mark.parametrize(
     ("message", "heading"),
     [

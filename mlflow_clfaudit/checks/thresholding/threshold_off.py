@@ -100,6 +100,7 @@ def threshold_off(
             "gain_interval": [lower, upper],
             "recalls": recalls,
             "accuracy": [served.accuracy, float(np.mean(decision == served.truth))],
+            "confusion_after": measures.confusion(served.truth, decision, served.classes),
         },
         proof=Proof(
             Grade.B if served.held_out else Grade.C,
