@@ -445,10 +445,10 @@ def _before_end(client: MlflowClient, run_id: str, status: str) -> _Ended | None
         return None
     if known is not None and known.other_fits and not known.classifies:
         return None
-    if not (known is not None and known.classifies) and not _may_classify(run):
+    if not (known is not None and known.classifies) and not may_classify(run):
         return None
     kept = known is not None and _keep_lost_model(client, run, known)
-    if settings.mode != "deferred" and known is not None and known.classifies:
+    if settings.mode != "deferred":
         # So that a watcher on the same store leaves the run to this process.
         from mlflow_clfaudit.lease import Owner
 
@@ -458,7 +458,7 @@ def _before_end(client: MlflowClient, run_id: str, status: str) -> _Ended | None
     return _Ended(run_id, tier, certain=known is not None and known.classifies)
 
 
-def _may_classify(run: Run) -> bool:
+def may_classify(run: Run) -> bool:
     """Whether it is worth reading what the run logged: a model, or the curves of one."""
     outputs = getattr(run, "outputs", None)
     if (outputs is not None and outputs.model_outputs) or "mlflow.log-model.history" in run.data.tags:
@@ -538,14 +538,12 @@ def audit_ended(
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
+    from mlflow_clfaudit.lease import Owner
+
     _thread.auditing = True
     try:
-        with _guarded(client, run_id):
+        with Owner(name=_owner(run_id)).renewing(client, run_id), _guarded(client, run_id):
             _audit(run_id, tracking_uri, tier, bool(certain), time_limit, silent)
-        with _guarded():
-            from mlflow_clfaudit.lease import Owner
-
-            Owner(name=_owner(run_id)).release(client, run_id)
     finally:
         _thread.auditing = False
 

@@ -1,0 +1,349 @@
+"""Audits finished runs of any client or language: a generator that finds them, claims them, and yields what came of it.
+
+Any number of watchers share the runs of a store by leases; what a killed one had claimed is free when its lease ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from mlflow_clfaudit import __version__
+from mlflow_clfaudit.errors import AuditError, LeftAlone, NotWritable, TrackingUnreachable, redacted
+from mlflow_clfaudit.evidence.run import find_experiment
+from mlflow_clfaudit.hook import may_classify
+from mlflow_clfaudit.lease import Owner, is_leased
+from mlflow_clfaudit.report.plain import clean
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+
+    from mlflow_clfaudit.types import Report
+
+VERDICT, VERSION, LEFT_ALONE = "clfaudit.verdict", "clfaudit.version", "clfaudit.left_alone"
+FINISHED = "attributes.status = 'FINISHED'"
+UNAUDITED = f"{FINISHED} and tags.`{VERDICT}` IS NULL and tags.`{LEFT_ALONE}` IS NULL"
+PAGE = 200
+# How far before the last end that was seen a look begins: clocks of clients differ, and runs end while one looks.
+OVERLAP_MS = 10 * 60 * 1000
+# Every so often all runs are looked at: some were imported with the times of another store, or have no end time.
+EVERYTHING_AFTER = 600.0
+LONGEST_WAIT = 60.0
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A run that the watcher took up: its report, or why there is none."""
+
+    run_id: str
+    report: Report | None = None
+    error: str | None = None
+
+
+@dataclass
+class Finder:
+    """Finds finished runs without a verdict that nobody is auditing, the latest first.
+
+    Runs that this process is done with are not offered again. With `again`, runs whose verdict is of rules before
+    this version's major ones are offered, too.
+    """
+
+    client: MlflowClient
+    experiments: Sequence[str] = ()
+    children: bool = False
+    again: bool = False
+    done: set[str] = field(default_factory=set)
+    since: int = 0
+    everything_at: float = 0.0
+    understands_null: bool = True
+
+    def look(self) -> list[str]:
+        """Some ids of runs to audit; empty where there are none. A look after an empty one reads only what is new."""
+        experiment_ids = self._named or _all_experiments(self.client)
+        if time.monotonic() > self.everything_at:
+            self.since, self.everything_at = 0, time.monotonic() + EVERYTHING_AFTER
+        found = self._new(experiment_ids)
+        if not found and self.again:
+            query = f"{FINISHED} and tags.`{VERSION}` != '{__version__}'"
+            found, _ = self._scan(experiment_ids, query, 0)
+            # What is audited from now on is audited by these rules.
+            self.again = bool(found)
+        return found
+
+    @cached_property
+    def _named(self) -> list[str]:
+        return [find_experiment(self.client, name).experiment_id for name in self.experiments]
+
+    def wants(self, tags: Mapping[str, str]) -> bool:
+        """Whether a run with these tags is to be audited."""
+        if VERDICT in tags:
+            return self.again and _is_outdated(tags.get(VERSION, ""))
+        return LEFT_ALONE not in tags
+
+    def _new(self, experiment_ids: Sequence[str]) -> list[str]:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found, reached = self._scan(experiment_ids, UNAUDITED if self.understands_null else FINISHED, self.since)
+        except MlflowException as error:
+            # MLflow before 3.17 has no IS NULL for tags.
+            if not self.understands_null or error.error_code != "INVALID_PARAMETER_VALUE":
+                raise
+            self.understands_null = False
+            return self._new(experiment_ids)
+        if not found:
+            self.since = max(self.since, reached - OVERLAP_MS)
+        return found
+
+    def _scan(self, experiment_ids: Sequence[str], query: str, since: int) -> tuple[list[str], int]:
+        """Ids of runs to audit, at most about a page; and the end time up to which all others are dealt with.
+
+        Pages are told by end times: by their numbers, runs would be skipped when others are audited meanwhile.
+        """
+        found: list[str] = []
+        ends: list[int] = []
+        leased: list[int] = []
+        seen: set[str] = set()
+        before, size = "", PAGE
+        begin = f" and attributes.end_time > {since}" if since else ""
+        while len(found) < PAGE:
+            page = self.client.search_runs(
+                list(experiment_ids), query + begin + before, max_results=size, order_by=["attributes.end_time DESC"]
+            )
+            fresh = [run for run in page if run.info.run_id not in seen]
+            seen.update(run.info.run_id for run in fresh)
+            for run in fresh:
+                ended = run.info.end_time or 0
+                ends.append(ended)
+                if is_leased(run.data.tags):
+                    leased.append(ended)
+                elif self._is_to_audit(run):
+                    found.append(run.info.run_id)
+            if len(page) < size:
+                break
+            last = page[-1].info.end_time
+            if fresh and last is not None:
+                before = f" and attributes.end_time <= {last}"
+            else:
+                size *= 2
+        return found, min([max(ends, default=0), *leased])
+
+    def _is_to_audit(self, run: MlflowRun) -> bool:
+        run_id, tags = run.info.run_id, run.data.tags
+        if run_id in self.done or not self.wants(tags):
+            return False
+        if ("mlflow.parentRunId" in tags and not self.children) or not (may_classify(run) or self._has_files(run_id)):
+            self.done.add(run_id)
+            return False
+        return True
+
+    def _has_files(self, run_id: str) -> bool:
+        """Whether the hook or log_labels left something: a run without a model may be judged by its labels."""
+        with contextlib.suppress(Exception):  # artifacts that cannot be listed cannot be audited either
+            return bool(self.client.list_artifacts(run_id, "clfaudit"))
+        return False
+
+
+@dataclass
+class Watcher:
+    """Audits what a finder finds, as `owner`. `audit` is what is done with a run; LeftAlone says that it is none.
+
+    `telling` is told what the watcher does at the moment.
+    """
+
+    finder: Finder
+    audit: Callable[[str], Report]
+    owner: Owner = field(default_factory=Owner)
+    stop: threading.Event = field(default_factory=threading.Event)
+    telling: Callable[[str], None] = lambda _: None
+    attempts: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        # Two watchers that begin at the same end would meet at every run.
+        self.order = random.Random(self.owner.name)  # noqa: S311 - no secret
+
+    def watch(self, *, every: float = 5.0, warning: Callable[[str], None] = lambda _: None) -> Iterator[Watched]:
+        """Audit finished runs as they come, until `stop` is set.
+
+        Args:
+            every: seconds between two looks at a store where there was nothing to do; longer while it is down.
+            warning: told that the store does not answer.
+
+        Raises:
+            AuditError: an experiment does not exist.
+        """
+        failures = 0
+        while not self.stop.is_set():
+            try:
+                found = yield from self._round(patient=True)
+                failures = 0
+            except Exception as error:
+                if isinstance(error, AuditError) and not isinstance(error, TrackingUnreachable | NotWritable):
+                    raise
+                seconds = min(LONGEST_WAIT, every * 2**failures)
+                failures += 1
+                warning(f"{_first_line(error)}; trying again in {seconds:.0f} s")
+                self.stop.wait(seconds)
+                continue
+            if not found:
+                self.telling("waiting for runs to finish")
+                self.stop.wait(every)
+
+    def once(self) -> Iterator[Watched]:
+        """Audit what there is to audit.
+
+        Raises:
+            AuditError: an experiment does not exist.
+            TrackingUnreachable: the store did not answer.
+        """
+        found = True
+        while found and not self.stop.is_set():
+            try:
+                found = yield from self._round(patient=False)
+            except AuditError:
+                raise
+            except Exception as error:  # noqa: BLE001 - requests' and SQLAlchemy's errors differ
+                uri = self.finder.client.tracking_uri
+                raise TrackingUnreachable(f"{uri} did not answer: {_first_line(error)}; is the server up?") from None
+
+    def _round(self, *, patient: bool) -> Generator[Watched, None, bool]:
+        """Audit what one look finds; whether it found anything."""
+        self.telling("looking for runs that have finished")
+        found = self.finder.look()
+        self.order.shuffle(found)
+        taken = False
+        for run_id in found:
+            if self.stop.is_set():
+                break
+            tags = self.owner.claim(self.finder.client, run_id)
+            if tags is None:
+                continue
+            taken = True
+            watched = None
+            with self.owner.renewing(self.finder.client, run_id):
+                if self.finder.wants(tags):
+                    self.telling(f"auditing {clean(tags.get('mlflow.runName', run_id))}")
+                    watched = self._audited(run_id, patient=patient)
+            if watched is not None:
+                yield watched
+        if found and not taken:
+            # All were somebody else's, or two gave way to each other.
+            self.stop.wait(self.order.random())
+        return bool(found)
+
+    def _audited(self, run_id: str, *, patient: bool) -> Watched | None:
+        """Audit a run that is this process's own; None where it is no run to audit."""
+        self.attempts[run_id] += 1
+        try:
+            watched = Watched(run_id, self.audit(run_id))
+        except LeftAlone as left:
+            self.finder.client.set_tag(run_id, LEFT_ALONE, str(left)[:500])
+            watched = None
+        except AuditError as error:
+            passing = isinstance(error, TrackingUnreachable | NotWritable)
+            if patient and passing and self.attempts[run_id] < ATTEMPTS:
+                raise
+            watched = Watched(run_id, error=str(error))
+        except Exception as error:  # noqa: BLE001 - one run that cannot be audited must not end the watch
+            watched = Watched(run_id, error=f"{type(error).__name__}: {_first_line(error)}")
+        self.finder.done.add(run_id)
+        return watched
+
+
+def follow(
+    tracking_uri: str | None, scope: Mapping[str, Any], options: Mapping[str, Any], *, once: bool, every: float
+) -> int:
+    """The command: watch, a line a run on stdout; the exit code.
+
+    SIGTERM and Ctrl-C end it after the run that is being audited, the second time at once.
+
+    Args:
+        tracking_uri: the store; MLflow's own setting when left out.
+        scope: which runs, as fields of a Finder.
+        options: how they are audited, as arguments of audit_run.
+        once: end when there is nothing to do.
+        every: seconds between two looks.
+    """
+    import click
+    from mlflow import MlflowClient
+    from rich.console import Console
+    from rich.markup import escape
+
+    # The watcher has a patience of its own, which SIGTERM interrupts.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    client = MlflowClient(tracking_uri)
+    watcher = Watcher(Finder(client, **scope), _auditor(client.tracking_uri, **options))
+
+    def end(*_: object) -> None:
+        if watcher.stop.is_set():
+            raise KeyboardInterrupt
+        watcher.stop.set()
+
+    screen = Console(stderr=True)
+    failed = 0
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with screen.status("…") if screen.is_terminal else contextlib.nullcontext() as status:
+            if status is not None:
+                watcher.telling = lambda text: status.update(escape(text))
+            warn = partial(click.echo, err=True)
+            for watched in watcher.once() if once else watcher.watch(every=every, warning=warn):
+                failed += watched.report is None
+                click.echo(_line(watched), err=watched.report is None)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return AuditError.exit_code if failed and once else 0
+
+
+def _auditor(tracking_uri: str, **options: Any) -> Callable[[str], Report]:
+    from mlflow_clfaudit.audit import audit_run
+    from mlflow_clfaudit.evidence.subject import no_classifier
+
+    return lambda run_id: audit_run(run_id, tracking_uri=tracking_uri, unless=no_classifier, **options)
+
+
+def _line(watched: Watched) -> str:
+    report = watched.report
+    if report is None:
+        return f"error: run {watched.run_id}: {watched.error}"
+    parts = [f"{report.verdict:11}", report.run_name, report.root_cause or "", report.url or report.run_id]
+    return clean("  ".join(part for part in parts if part)).replace("\n", " ")
+
+
+def _all_experiments(client: MlflowClient) -> list[str]:
+    found = client.search_experiments()
+    ids = [item.experiment_id for item in found]
+    while found.token:
+        found = client.search_experiments(page_token=found.token)
+        ids += [item.experiment_id for item in found]
+    return ids
+
+
+def _is_outdated(version: str) -> bool:
+    """Whether a verdict of this version of the package is of rules before today's major ones."""
+    try:
+        return rules(version) < rules(__version__)
+    except ValueError:
+        return False
+
+
+def rules(version: str) -> tuple[int, ...]:
+    """The part of a version that changes when verdicts may: the major number, before 1.0 the minor one as well."""
+    major, minor = (int(part) for part in version.split(".")[:2])
+    return (major,) if major else (0, minor)
+
+
+def _first_line(error: BaseException) -> str:
+    return redacted((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
