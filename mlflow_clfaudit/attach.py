@@ -166,12 +166,12 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def note_failure(run: Run, reason: str) -> None:
+def note_failure(run_id: str, tracking_uri: str | None, reason: str) -> None:
     """Say on the run that an audit was tried and why it failed; never raises."""
     from mlflow import MlflowClient
 
     with contextlib.suppress(Exception):  # the failure itself reaches the caller anyway
-        MlflowClient(run.tracking_uri).set_tag(run.run_id, "clfaudit.error", clean(reason)[:MAX_TAG])
+        MlflowClient(tracking_uri).set_tag(run_id, "clfaudit.error", clean(redacted(reason))[:MAX_TAG])
 
 
 def write_tags(run: AuditedRun, given: Mapping[str, str], withdrawn: Iterable[str] = ()) -> None:

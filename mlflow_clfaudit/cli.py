@@ -123,6 +123,7 @@ def run_command(
 ) -> None:
     """Audit finished runs and leave the verdict on them."""
     from mlflow_clfaudit.audit import audit_runs
+    from mlflow_clfaudit.isolated import Limits
 
     options["labels"] = _pairs(options["labels"], "--labels SPLIT=PATH")
     options["inputs"] = _pairs(options["inputs"], "--inputs SPLIT=PATH")
@@ -133,7 +134,7 @@ def run_command(
         options["model_uri"] = model_uri
     reports: list[Report] = []
     failed = 0
-    for result in audit_runs(ids, select_checks=selected, **options):
+    for result in audit_runs(ids, select_checks=selected, limits=Limits() if len(ids) > 1 else None, **options):
         if isinstance(result, AuditError):
             if isinstance(result, UsageError):
                 raise click.UsageError(str(result))

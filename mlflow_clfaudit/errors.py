@@ -3,6 +3,7 @@
 AuditError              exit 3: the run could not be audited
 ├── RunNotFound
 ├── RunNotFinished
+├── OutOfMemory
 ├── LeftAlone           the run is none to audit, or need not be audited again; nothing was written
 ├── TrackingUnreachable
 └── NotWritable
@@ -43,6 +44,10 @@ class RunNotFound(AuditError):
 
 
 class RunNotFinished(AuditError):
+    pass
+
+
+class OutOfMemory(AuditError):
     pass
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mlflow_clfaudit import measures
-from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.errors import Missing, OutOfMemory
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.inputs import Rows, count, take
 from mlflow_clfaudit.evidence.labels import LabelSet
@@ -189,6 +189,7 @@ def network(
         options = load_options(model_folder, allow_unsafe)
         model = reload()
     except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
+        _must_fit(error)
         text = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         brings_code = "safe_mode" in text or "untrusted" in text or "Lambda" in text
         remedy = "--allow-unsafe, where you trust the model" if brings_code else REGISTER
@@ -295,6 +296,7 @@ def forward(network: Network, inputs: Any) -> tuple[np.ndarray | None, np.ndarra
         try:
             passed = model.predict(as_model_input(model, chunk), batch_size=_batch_size(chunk), verbose=0)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
+            _must_fit(error)
             text = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
             raise Missing(
                 f"the logged inputs do not fit the model: {text}", "log the inputs exactly as fit() was given them"
@@ -307,6 +309,12 @@ def forward(network: Network, inputs: Any) -> tuple[np.ndarray | None, np.ndarra
     if logits.ndim == 3 and outputs.ndim == 2 and logits.shape[0] == outputs.shape[0]:
         logits = logits.reshape(len(logits), -1)
     return features.reshape(len(features), -1), logits, outputs
+
+
+def _must_fit(error: Exception) -> None:
+    """Raise OutOfMemory where that is what the error says: it tells nothing about the model, so nothing is judged."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        raise OutOfMemory("the memory does not suffice to run the model; try --tier static") from None
 
 
 def stratified(truth: np.ndarray, limit: int, *, seed: int = 0) -> np.ndarray:

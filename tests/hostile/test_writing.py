@@ -278,7 +278,7 @@ def test_a_persons_words_are_never_cut(length: int, tracking_uri: str, tmp_path:
 
 def test_a_failure_is_noted_without_control_characters(tracking_uri: str, tmp_path: Path) -> None:
     run = read_run(log_ordered_run(tmp_path))
-    attach.note_failure(run, "\x1b[2Jfailed at http://me:secret@host/" + "x" * 9_000)
+    attach.note_failure(run.run_id, run.tracking_uri, "\x1b[2Jfailed at http://me:secret@host/" + "x" * 9_000)
     noted = tags_of(run.run_id)["clfaudit.error"]
     assert "\x1b" not in noted
     assert len(noted) <= attach.MAX_TAG
