@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AREAS = (
     "reproduction",
@@ -224,3 +227,15 @@ class Report:
 
     def outcomes_of(self, status: Status) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.status is status]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a finding, in ranked order."""
+        from mlflow_clfaudit.report.notebook import to_pandas
+
+        return to_pandas(self)
+
+    def _repr_html_(self) -> str:
+        """The page, for Jupyter."""
+        from mlflow_clfaudit.report.notebook import framed
+
+        return framed(self)
