@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from mlflow_clfaudit.capture import Capture
+    from mlflow_clfaudit.evidence.run import Run as AuditedRun
 
 MODE, CHILDREN, INPUTS = "MLFLOW_CLFAUDIT_MODE", "MLFLOW_CLFAUDIT_CHILDREN", "MLFLOW_CLFAUDIT_INPUTS"
 MAX_INPUT_MB, TIME_LIMIT = "MLFLOW_CLFAUDIT_MAX_INPUT_MB", "MLFLOW_CLFAUDIT_TIME_LIMIT"
@@ -537,9 +538,9 @@ def audit_ended(
     """
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri)
     from mlflow_clfaudit.lease import Owner
 
+    client = MlflowClient(tracking_uri)
     _thread.auditing = True
     try:
         with Owner(name=_owner(run_id)).renewing(client, run_id), _guarded(client, run_id):
@@ -551,19 +552,28 @@ def audit_ended(
 def _audit(run_id: str, tracking_uri: str, tier: str, certain: bool, time_limit: float | None, silent: bool) -> None:
     from mlflow_clfaudit.audit import audit_run
     from mlflow_clfaudit.errors import LeftAlone
-    from mlflow_clfaudit.evidence.subject import no_classifier, unchanged
+    from mlflow_clfaudit.evidence.subject import unchanged
+    from mlflow_clfaudit.isolated import audit_isolated
 
     with contextlib.suppress(LeftAlone):
-        report = audit_run(
+        # Without a time limit this process was started for the audit alone, and outlives what the model does.
+        audit = audit_run if time_limit is not None else audit_isolated
+        report = audit(
             run_id,
             tracking_uri=tracking_uri,
             tier=tier,
             budget=20.0 if time_limit is None else time_limit / 3,
             time_limit=time_limit,
-            unless=lambda run: unchanged(run) or (None if certain else no_classifier(run)),
+            unless=unchanged if certain else _need_not,
         )
         if not silent and report.root_cause is not None:
             _logger.warning("%s", _line(report))
+
+
+def _need_not(run: AuditedRun) -> str | None:
+    from mlflow_clfaudit.evidence.subject import no_classifier, unchanged
+
+    return unchanged(run) or no_classifier(run)
 
 
 def _line(report: Any) -> str:
