@@ -92,7 +92,7 @@ def write(run: Run, report: Report) -> None:
         reason = f"the report could not be written to run {run.run_id}: {_first_line(error)}; try --dry-run"
         raise NotWritable(reason) from None
     _save_view(client, run)
-    _tag_versions(client, run, {key: verdict[key] for key in VERSION_TAGS})
+    tag_versions(run, verdict)
 
 
 def _rendered(run: Run, report: Report) -> dict[str, str]:
@@ -244,16 +244,22 @@ def _save_view(client: MlflowClient, run: Run) -> None:
         _logger.info("the saved view could not be written: %s", _first_line(error))
 
 
-def _tag_versions(client: MlflowClient, run: Run, verdict: Mapping[str, str]) -> None:
-    """Put the verdict on the registered versions of the audited model; never raises."""
+def tag_versions(run: Run, verdict: Mapping[str, str]) -> set[tuple[str, str]]:
+    """Put the verdict on the registered versions of the audited model: their names and numbers; never raises."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(run.tracking_uri)
+    tagged = set()
     try:
         for name, version in _versions(client, run):
-            for key, value in verdict.items():
-                client.set_model_version_tag(name, version, key, value)
+            for key in VERSION_TAGS:
+                client.set_model_version_tag(name, version, key, verdict.get(key, "none"))
+            tagged.add((name, version))
     except Exception as error:  # noqa: BLE001 - not every store has a registry, and not everyone may write to it
         _logger.warning(
             "the verdict could not be put on the registered versions of run %s: %s", run.run_id, _first_line(error)
         )
+    return tagged
 
 
 def _versions(client: MlflowClient, run: Run) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ Any number of watchers share the runs of a store by leases; what a killed one ha
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import random
 import signal
@@ -22,11 +23,13 @@ from mlflow_clfaudit.errors import AuditError, LeftAlone, NotWritable, TrackingU
 from mlflow_clfaudit.evidence.run import find_experiment
 from mlflow_clfaudit.hook import may_classify
 from mlflow_clfaudit.lease import Owner, is_leased
+from mlflow_clfaudit.registered import audited, passed_on, uri_of, without_verdict
 from mlflow_clfaudit.report.plain import clean
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
+    from mlflow.entities.model_registry import ModelVersion
 
     from mlflow_clfaudit.types import Report
 
@@ -39,12 +42,15 @@ OVERLAP_MS = 10 * 60 * 1000
 # Every so often all runs are looked at: some were imported with the times of another store, or have no end time.
 EVERYTHING_AFTER = 600.0
 LONGEST_WAIT = 60.0
+VERSIONS_AFTER = 60.0
 ATTEMPTS = 3
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A run that the watcher took up: its report, or why there is none."""
+    """A run that the watcher took up, or a registered version, by its URI: its report, or why there is none."""
 
     run_id: str
     report: Report | None = None
@@ -90,6 +96,12 @@ class Finder:
         if VERDICT in tags:
             return self.again and _is_outdated(tags.get(VERSION, ""))
         return LEFT_ALONE not in tags
+
+    def is_out_of_scope(self, run: MlflowRun) -> bool:
+        """Whether the run will never be offered, so that nothing of it has to be waited for."""
+        if self._named and run.info.experiment_id not in self._named:
+            return True
+        return VERDICT not in run.data.tags and (run.info.run_id in self.done or LEFT_ALONE in run.data.tags)
 
     def _new(self, experiment_ids: Sequence[str]) -> list[str]:
         from mlflow.exceptions import MlflowException
@@ -163,11 +175,13 @@ class Watcher:
     """
 
     finder: Finder
-    audit: Callable[[str], Report]
+    audit: Callable[..., Report]
     owner: Owner = field(default_factory=Owner)
     stop: threading.Event = field(default_factory=threading.Event)
     telling: Callable[[str], None] = lambda _: None
     attempts: Counter[str] = field(default_factory=Counter)
+    versions_done: set[str] = field(default_factory=set)
+    versions_at: float = 0.0
 
     def __post_init__(self) -> None:
         # Two watchers that begin at the same end would meet at every run.
@@ -240,7 +254,45 @@ class Watcher:
         if found and not taken:
             # All were somebody else's, or two gave way to each other.
             self.stop.wait(self.order.random())
+        if not found and time.monotonic() >= self.versions_at:
+            yield from self._versions()
+            self.versions_at = time.monotonic() + VERSIONS_AFTER
         return bool(found)
+
+    def _versions(self) -> Iterator[Watched]:
+        """See to the registered versions that have no verdict though their run has one."""
+        client, done = self.finder.client, self.versions_done
+        try:
+            for version in without_verdict(client, done):
+                if self.stop.is_set():
+                    return
+                run = client.get_run(version.run_id) if version.run_id else None
+                if run is None or self.finder.is_out_of_scope(run):
+                    done.add(uri_of(version))
+                elif VERDICT in run.data.tags:
+                    watched = self._stamped(version, run.info.run_id)
+                    if watched is not None:
+                        yield watched
+        except Exception as error:  # noqa: BLE001 - not every store has a registry, and the runs matter more
+            _logger.info("registered versions could not be seen to: %s", _first_line(error))
+
+    def _stamped(self, version: ModelVersion, run_id: str) -> Watched | None:
+        """Pass the run's verdict on or audit the version's own model; None where nothing was audited."""
+        client, uri = self.finder.client, uri_of(version)
+        if passed_on(client, version, run_id):
+            self.versions_done.add(uri)
+            return None
+        if self.owner.claim(client, run_id) is None:
+            return None
+        with self.owner.renewing(client, run_id):
+            self.versions_done.add(uri)
+            if VERDICT in client.get_model_version(version.name, version.version).tags:
+                return None
+            self.telling(f"auditing {clean(uri)}")
+            try:
+                return Watched(uri, audited(client, version, run_id, self.audit))
+            except AuditError as error:
+                return Watched(uri, error=str(error))
 
     def _audited(self, run_id: str, *, patient: bool) -> Watched | None:
         """Audit a run that is this process's own; None where it is no run to audit."""
@@ -307,11 +359,12 @@ def follow(
     return AuditError.exit_code if failed and once else 0
 
 
-def _auditor(tracking_uri: str, **options: Any) -> Callable[[str], Report]:
-    from mlflow_clfaudit.audit import audit_run
+def _auditor(tracking_uri: str, **options: Any) -> Callable[..., Report]:
+    """An audit in a process of its own, so that what a model does there does not end the watch."""
     from mlflow_clfaudit.evidence.subject import no_classifier
+    from mlflow_clfaudit.isolated import audit_isolated
 
-    return lambda run_id: audit_run(run_id, tracking_uri=tracking_uri, unless=no_classifier, **options)
+    return partial(audit_isolated, tracking_uri=tracking_uri, unless=no_classifier, **options)
 
 
 def _line(watched: Watched) -> str:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from mlflow_clfaudit import audit_run
 from mlflow_clfaudit.errors import AuditError, LeftAlone, NotWritable, TrackingUnreachable
 from mlflow_clfaudit.lease import LEASE, Owner, is_leased, leases
 from mlflow_clfaudit.watch import LEFT_ALONE, OVERLAP_MS, Finder, Watcher, rules
+from tests.test_attach import Constant, log_ordered_run
 
 
 def finished(count: int = 1, experiment: str = "tests", loss: bool = True, **tags: str) -> list[str]:
@@ -342,3 +352,118 @@ def test_verdicts_of_earlier_rules_are_renewed_if_asked(tracking_uri: str, monke
 
 def test_before_1_0_the_minor_number_is_the_major_one() -> None:
     assert rules("0.1.0") == rules("0.1.7") < rules("0.2.0") < rules("1.0.0") == rules("1.4.2") < rules("2.0.0rc1")
+
+
+def test_versions_that_were_registered_later_get_the_verdict_of_their_own_model(
+    tracking_uri: str, tmp_path: Path
+) -> None:
+    run_id = log_ordered_run(tmp_path)
+    client = MlflowClient()
+    with mlflow.start_run(run_id=run_id):
+        models = {
+            name: mlflow.pyfunc.log_model(name=name, python_model=Constant(), pip_requirements=[])
+            for name in ("first", "last")
+        }
+    audit = partial(audit_run, tier="static")
+    assert once(audit) == [run_id]
+    audited_at = tags_of(run_id)["clfaudit.audited_at"]
+    for name, model in models.items():
+        mlflow.register_model(model.model_uri, name)
+    time.sleep(1.0)
+    assert once(audit) == ["models:/first/1"]
+    for name in models:
+        assert client.get_model_version(name, "1").tags["clfaudit.root_cause"] == "tail-split-of-ordered-data"
+    assert client.get_model_version("last", "1").tags["clfaudit.audited_at"] == audited_at
+    assert client.get_model_version("first", "1").tags["clfaudit.audited_at"] != audited_at
+    assert tags_of(run_id)["clfaudit.audited_at"] == audited_at
+    assert leases(tags_of(run_id)) == {}
+    assert once(audit) == []
+
+
+def test_versions_of_runs_without_a_verdict_are_waited_for_or_left(tracking_uri: str) -> None:
+    client = MlflowClient()
+    for name, run_id in (("left", finished(**{LEFT_ALONE: "a regression"})[0]), ("nobodys", None)):
+        client.create_registered_model(name)
+        client.create_model_version(name, "file:///nowhere", run_id=run_id)
+    idle = watcher()
+    assert list(idle.once()) == []
+    assert idle.versions_done == {"models:/left/1", "models:/nobodys/1"}
+    assert [client.get_model_version(name, "1").tags for name in ("left", "nobodys")] == [{}, {}]
+
+
+def test_a_store_without_a_registry_is_watched_all_the_same(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: Any, **__: Any) -> None:
+        raise MlflowException("no registry")
+
+    monkeypatch.setattr(MlflowClient, "search_model_versions", none)
+    assert once() == []
+    runs = finished()
+    assert once() == runs
+
+
+@pytest.mark.slow
+def test_sigterm_ends_the_command_cleanly_and_once_is_for_cron(tracking_uri: str, tmp_path: Path) -> None:
+    run_id = log_ordered_run(tmp_path)
+    command = [Path(sys.executable).parent / "mlflow-clfaudit", "watch", "--tier", "static"]
+    environment = os.environ | {"MLFLOW_TRACKING_URI": tracking_uri}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    with subprocess.Popen([*command, "--every", "0.5"], **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().split() == ["faulty", ANY, "tail-split-of-ordered-data", run_id]
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=60) == ("", "")
+        assert process.returncode == 0
+    (regression,) = finished()
+    later = log_ordered_run(tmp_path)
+    done = subprocess.run([*command, "--once"], **pipes, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == [later]
+    assert LEFT_ALONE in tags_of(regression)
+    nowhere = subprocess.run([*command, "--once", "--tracking-uri", "http://127.0.0.1:9"], **pipes, check=False)
+    assert nowhere.returncode == 3
+    assert nowhere.stderr.startswith("error: http://127.0.0.1:9 did not answer: ")
+    assert nowhere.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_poll_of_ten_thousand_runs_is_cheap(tracking_uri: str) -> None:
+    """Processor time of this process, in which SQLite runs too: others on the machine do not count."""
+    ten_thousand_runs(tracking_uri)
+    (new,) = finished()
+    finder = Finder(MlflowClient())
+    assert finder.look() == [new]
+    verdict(new)
+    taken = []
+    for _ in range(10):
+        began = time.process_time()
+        assert finder.look() == []
+        taken.append(time.process_time() - began)
+    print(f"a poll at 10,000 runs: {min(taken) * 1000:.0f} ms at best, {sorted(taken)[5] * 1000:.0f} ms median")
+    assert min(taken) <= 0.060
+
+
+def ten_thousand_runs(tracking_uri: str) -> None:
+    """Audited runs of 20 params, 9 tags and 6 metrics each, written to the store's tables."""
+    ids = [f"{number:032x}" for number in range(10_000)]
+    experiment = int(mlflow.get_experiment_by_name("tests").experiment_id)
+    began = 1_700_000_000_000
+    tags = [f"tag{number}" for number in range(8)] + ["clfaudit.verdict"]
+    with sqlite3.connect(tracking_uri.removeprefix("sqlite:///")) as store:
+        store.executemany(
+            "INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time,"
+            " end_time, source_version, lifecycle_stage, artifact_uri, experiment_id)"
+            " VALUES (?, 'run', 'LOCAL', '', '', '', 'FINISHED', ?, ?, '', 'active', 'file:///nowhere', ?)",
+            [(run_id, began + number, began + number + 1, experiment) for number, run_id in enumerate(ids)],
+        )
+        store.executemany(
+            "INSERT INTO params (key, value, run_uuid) VALUES (?, 'value', ?)",
+            [(f"param{number}", run_id) for run_id in ids for number in range(20)],
+        )
+        store.executemany(
+            "INSERT INTO tags (key, value, run_uuid) VALUES (?, 'value', ?)",
+            [(key, run_id) for run_id in ids for key in tags],
+        )
+        store.executemany(
+            "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?, 0.5, 0, 0, 0, ?)",
+            [(f"metric{number}", run_id) for run_id in ids for number in range(6)],
+        )
