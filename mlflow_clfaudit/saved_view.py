@@ -14,15 +14,24 @@ NAME = "clfaudit"
 TAG = f"mlflow.sharedViewState.{NAME}"
 # MLflow drops this field when a person saves the view again, and from then on the view is theirs.
 OURS = "writtenBy"
-COLUMNS = (
-    "tags.`clfaudit.verdict`",
-    "tags.`clfaudit.root_cause`",
-    "tags.`clfaudit.severity`",
-    "tags.`clfaudit.review`",
-    "metrics.`clfaudit/balanced_accuracy`",
-    "attributes.`Models`",
-)
-STATE = {"selectedColumns": COLUMNS, "orderByKey": "metrics.`clfaudit/severity`", "orderByAsc": False}
+# In this order, with widths in pixels that show a name whole; "runDateAndNestInfo" is MLflow's column Created.
+WIDTHS = {
+    "attributes.`Run Name`": 190,
+    "tags.`clfaudit.verdict`": 130,
+    "tags.`clfaudit.root_cause`": 230,
+    "tags.`clfaudit.severity`": 130,
+    "tags.`clfaudit.review`": 130,
+    "metrics.`clfaudit/balanced_accuracy`": 205,
+    "runDateAndNestInfo": 150,
+    "attributes.`Models`": 150,
+}
+STATE = {
+    "selectedColumns": [name for name in WIDTHS if "`" in name and name != "attributes.`Run Name`"],
+    "columnOrder": list(WIDTHS),
+    "columnWidths": WIDTHS,
+    "orderByKey": "metrics.`clfaudit/severity`",
+    "orderByAsc": False,
+}
 
 
 def to_write(experiment_tags: Mapping[str, str], now: int) -> str | None:

@@ -69,7 +69,7 @@ def _worst(
         if twice[row]:
             parts.append("the same inputs occur with another label")
         label = names[truth[row]]
-        found.append(SuspiciousRow(row, served.split, label, names[decision[row]], score, "; ".join(parts)))
+        found.append(SuspiciousRow(row, served.split, label, names[decision[row]], round(score, 4), "; ".join(parts)))
     return found
 
 

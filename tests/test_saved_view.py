@@ -4,7 +4,7 @@ import base64
 import json
 import zlib
 
-from mlflow_clfaudit.saved_view import COLUMNS, TAG, to_write
+from mlflow_clfaudit.saved_view import TAG, WIDTHS, to_write
 
 
 def test_the_view_is_what_mlflow_reads() -> None:
@@ -15,7 +15,16 @@ def test_the_view_is_what_mlflow_reads() -> None:
     form, _, packed = view["state"].partition(";")
     state = json.loads(zlib.decompress(base64.b64decode(packed)))
     assert form == "deflate"
-    assert state["selectedColumns"] == list(COLUMNS)
+    assert state["selectedColumns"] == [
+        "tags.`clfaudit.verdict`",
+        "tags.`clfaudit.root_cause`",
+        "tags.`clfaudit.severity`",
+        "tags.`clfaudit.review`",
+        "metrics.`clfaudit/balanced_accuracy`",
+        "attributes.`Models`",
+    ]
+    assert state["columnOrder"] == list(WIDTHS)
+    assert state["columnWidths"] == WIDTHS
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`clfaudit/severity`", False)
 
 
