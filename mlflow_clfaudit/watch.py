@@ -335,7 +335,7 @@ def follow(
     # The watcher has a patience of its own, which SIGTERM interrupts.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     client = MlflowClient(tracking_uri)
-    watcher = Watcher(Finder(client, **scope), _auditor(client.tracking_uri, **options))
+    watcher = Watcher(Finder(client, **scope), auditor(client.tracking_uri, **options))
 
     def end(*_: object) -> None:
         if watcher.stop.is_set():
@@ -359,7 +359,7 @@ def follow(
     return AuditError.exit_code if failed and once else 0
 
 
-def _auditor(tracking_uri: str, **options: Any) -> Callable[..., Report]:
+def auditor(tracking_uri: str, **options: Any) -> Callable[..., Report]:
     """An audit in a process of its own, so that what a model does there does not end the watch."""
     from mlflow_clfaudit.evidence.subject import no_classifier
     from mlflow_clfaudit.isolated import audit_isolated
