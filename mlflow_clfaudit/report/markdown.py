@@ -11,8 +11,9 @@ from mlflow_clfaudit.types import Finding, Report, Status
 
 OPEN, CLOSE = "<!-- clfaudit -->", "<!-- /clfaudit -->"
 CONFUSION_PATH = "clfaudit/confusion.svg"
-# MLflow shows four lines of a description before "Show more"; a longer line would push the fix out of sight.
-ONE_LINE = 120
+# MLflow shows four lines of a description before "Show more"; a longer line would push the fix out of sight. As many
+# characters fit a line of its page at 1440 pixels: with a word in front, and set as code.
+ONE_LINE, LABELLED_LINE, CODE_LINE = 98, 90, 76
 SPECIAL = re.compile(r"([\\`*_\[\]|~$]|:(?=//)|(?<=www)\.|^[#+=-]|^\d+[.)](?=\s|$))")
 SAFE = re.compile(r"[0-9A-Za-z_-]+")
 MAX_TABLE_CLASSES = 10
@@ -136,14 +137,14 @@ def _description(report: Report) -> Iterator[str]:
     cause = words.lead(report)
     named = f" · {code(words.title(cause))} ({words.standing(cause)})" if cause else ""
     yield f"**{verdict}**{named}  "
-    yield escaped(words.line(words.sentence(report), ONE_LINE)) + "  "
+    yield escaped(words.line(words.sentence(report, ONE_LINE), ONE_LINE)) + "  "
     if cause is not None:
         if cause.proof is not None:
-            yield f"**Proof** {escaped(words.line(words.proof_sentence(cause.proof), ONE_LINE))}  "
+            yield f"**Proof** {escaped(words.proof_in_brief(cause.proof, LABELLED_LINE))}  "
         else:
-            yield f"**Unproven** {escaped(words.line(cause.unproven or 'no proof was measured', ONE_LINE))}  "
+            yield f"**Unproven** {escaped(words.line(cause.unproven or 'no proof was measured', LABELLED_LINE))}  "
         if cause.fix.strip():
-            yield f"**Fix** {code(words.line(cause.fix, ONE_LINE))}"
+            yield f"**Fix** {code(words.line(cause.fix, CODE_LINE))}"
     else:
         yield escaped(words.line(words.quality_sentence(report) or words.counts(report), ONE_LINE))
     if report.findings:
@@ -172,7 +173,9 @@ def _link(report: Report) -> str:
     if not (SAFE.fullmatch(report.experiment_id) and SAFE.fullmatch(report.run_id)):
         return ""
     artifacts = f"#/experiments/{report.experiment_id}/runs/{report.run_id}/artifacts"
-    link = f" · [Full report]({artifacts}/{words.REPORT_PATH})"
+    # Without it MLflow opens a page of its generative side, whose lists do not have the run.
+    mode = "?workflowType=machine_learning"
+    link = f" · [Full report]({artifacts}/{words.REPORT_PATH}{mode})"
     count = len(report.rows)
-    table = f" · [{count} suspicious row{'s' * (count != 1)}]({artifacts}/{words.ROWS_PATH})"
+    table = f" · [{count} suspicious row{'s' * (count != 1)}]({artifacts}/{words.ROWS_PATH}{mode})"
     return link + table * bool(count)

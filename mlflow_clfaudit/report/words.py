@@ -66,6 +66,23 @@ def p_value(value: float) -> str:
 
 def proof_sentence(proof: Proof) -> str:
     """The measurement in one line: what was done, the metric before and after, on how many rows, how surely."""
+    how, measured = _how_and_measured(proof)
+    parts = [": ".join(part for part in (how, measured) if part)]
+    if proof.p_value is not None:
+        parts.append(p_value(proof.p_value))
+    return ", ".join(part for part in parts if part)
+
+
+def proof_in_brief(proof: Proof, limit: int) -> str:
+    """The measurement in at most `limit` characters: where the whole is longer, what was measured comes first."""
+    whole = proof_sentence(proof)
+    if len(whole) <= limit:
+        return whole
+    how, measured = _how_and_measured(proof)
+    return line(": ".join(part for part in (measured, how) if part), limit)
+
+
+def _how_and_measured(proof: Proof) -> tuple[str, str]:
     how = line(proof.how)
     measured = ""
     if proof.before is not None and proof.after is not None:
@@ -76,10 +93,7 @@ def proof_sentence(proof: Proof) -> str:
     if proof.n is not None and " rows" not in how:
         on = f"on {number(proof.n)} rows"
         how, measured = (how, f"{measured} {on}") if measured else (f"{how}, {on}" if how else on, "")
-    parts = [": ".join(part for part in (how, measured) if part)]
-    if proof.p_value is not None:
-        parts.append(p_value(proof.p_value))
-    return ", ".join(part for part in parts if part)
+    return how, measured
 
 
 def one(*values: float | None) -> float:
@@ -122,11 +136,11 @@ def total_seconds(report: Report) -> float | None:
     return sum(chosen) if chosen else None
 
 
-def sentence(report: Report) -> str:
-    """The report in one sentence: its root cause, or that there is none."""
+def sentence(report: Report, limit: int = 110) -> str:
+    """The report in one sentence: its root cause, in about `limit` characters at most, or that there is none."""
     cause = lead(report)
     if cause is not None:
-        return brief(cause.message)
+        return brief(cause.message, limit)
     if report.verdict is Verdict.HEALTHY:
         ran = len(report.outcomes_of(Status.PASSED)) + len(report.outcomes_of(Status.FIRED))
         return f"No fault found by {ran} checks." if ran else NO_CAUSE[report.verdict]

@@ -89,9 +89,21 @@ def test_the_description_shows_verdict_cause_proof_and_fix_in_four_lines() -> No
     text = "\n".join(rows)
     run = make_report().run_id
     assert f"![Confusion matrix](get-artifact?path=clfaudit/confusion.svg&run_uuid={run})" in text
-    assert f"[Full report](#/experiments/1/runs/{run}/artifacts/clfaudit/report.html)" in text
+    assert (
+        f"[Full report](#/experiments/1/runs/{run}/artifacts/clfaudit/report.html?workflowType=machine_learning)"
+        in text
+    )
     assert "`clfaudit.ignore.softmax-on-one-unit`" in text
     assert "`clfaudit.review`" in text
+
+
+def test_a_long_proof_keeps_its_numbers_in_its_line() -> None:
+    assert CAUSE.proof is not None
+    long = replace(CAUSE, proof=replace(CAUSE.proof, how="the very same weights with another head " * 4))
+    row = description(make_report(findings=[long])).splitlines()[3]
+    assert row.startswith("**Proof** balanced accuracy 0.50 → 0.89 on 970 rows: the very same weights")
+    assert row.endswith("…  ")
+    assert len(row) < 105
 
 
 def test_the_description_stays_short() -> None:
