@@ -116,6 +116,6 @@ def test_the_table_does_not_change_what_was_audited(tracking_uri: str, tmp_path:
 def test_the_description_leads_to_the_table() -> None:
     rows = (SuspiciousRow(3, "validation", "cat", "dog", 0.97, "wrong"),)
     run_id = make_report().run_id
-    link = f"[1 suspicious row](#/experiments/1/runs/{run_id}/artifacts/clfaudit/suspicious_rows.json?workflowType=machine_learning)"
-    assert link in description(make_report(rows=rows))
+    page = f"#/experiments/1/runs/{run_id}/artifacts/clfaudit/suspicious_rows.json?workflowType=machine_learning"
+    assert f"[1 suspicious row]({page})" in description(make_report(rows=rows))
     assert "suspicious" not in description(make_report())
