@@ -55,6 +55,7 @@ def cli() -> None:
     mlflow clfaudit diff A B      what changed from one run to the next
     mlflow clfaudit summary       an experiment at a glance
     mlflow clfaudit watch         audit every run that finishes
+    mlflow clfaudit doctor        what works here and what does not
     """
 
 
@@ -311,6 +312,15 @@ def watch_command(
 
     scope = {"experiments": experiments, "children": children, "again": again}
     sys.exit(follow(tracking_uri, scope, options, once=once, every=every))
+
+
+@cli.command("doctor")
+@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+def doctor_command(tracking_uri: str | None) -> None:
+    """Say in ten lines what works here: versions, device, hook, tracking store. Exits with 3 where an audit cannot."""
+    from mlflow_clfaudit.doctor import show
+
+    sys.exit(show(tracking_uri, color=sys.stdout.isatty()))
 
 
 def exit_code(reports: Iterable[Report], failed: int, fail_on: str) -> int:

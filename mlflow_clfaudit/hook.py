@@ -180,6 +180,22 @@ def install() -> None:
     _join()
 
 
+def active() -> Settings | None:
+    """The settings by which the hook works in this process; None where it is off or MLflow's client is not joined."""
+    client = sys.modules.get("mlflow.tracking.client")
+    joined = client is not None and hasattr(client.MlflowClient.set_terminated, "is_clfaudit")
+    return _state.settings if joined else None
+
+
+def problem_of_environment(environment: Mapping[str, str]) -> str | None:
+    """Why the settings of the environment make no sense; None where they do."""
+    try:
+        Settings.from_environment(environment)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _join() -> None:
     _state.process = os.getpid()
     when_imported("mlflow.utils.autologging_utils.events", _join_events)

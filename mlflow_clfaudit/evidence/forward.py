@@ -194,7 +194,7 @@ def network(
         brings_code = "safe_mode" in text or "untrusted" in text or "Lambda" in text
         remedy = "--allow-unsafe, where you trust the model" if brings_code else REGISTER
         raise Missing(f"the model does not load: {text}", remedy) from None
-    return Network(model, _tap(keras, model, head), reload, keras.backend.backend(), _device_name(keras))
+    return Network(model, _tap(keras, model, head), reload, keras.backend.backend(), device_name(keras))
 
 
 @provides(tier=Tier.FORWARD)
@@ -344,7 +344,7 @@ def import_keras(backend: str | None, device: str) -> Any:
             import keras
     except ImportError as error:
         raise Missing(f"Keras cannot be imported: {error}", 'pip install "mlflow-clfaudit[tensorflow]"') from None
-    if device == "gpu" and "GPU" not in _device_name(keras):
+    if device == "gpu" and "GPU" not in device_name(keras):
         raise Missing("no GPU is visible to Keras", "--device auto")
     return keras
 
@@ -499,7 +499,7 @@ def _sample(served: Served, limit: int = SAMPLE_ROWS) -> Served:
     return served if served.rows <= limit else served.take(stratified(served.truth, limit))
 
 
-def _device_name(keras: Any) -> str:
+def device_name(keras: Any) -> str:
     try:
         listed = keras.distribution.list_devices("gpu")
     except (ImportError, AttributeError, RuntimeError, ValueError):
@@ -556,4 +556,4 @@ def compiled(
     except Exception as error:  # noqa: BLE001 - whatever a stranger's loss or metric raises
         text = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise Missing(f"the model does not load with its loss and metrics: {text}") from None
-    return Compiled(model, _device_name(keras))
+    return Compiled(model, device_name(keras))
