@@ -98,9 +98,16 @@ EXCLUSIONS = (
         _established("learning-rate-too-high", "dead-units", "vanishing-gradient", "symmetric-initialisation"),
         _named("threshold-off", "inverted-positive-class", "permuted-labels", "uncalibrated-probabilities"),
     ),
+    # A loss that reads the outputs as what they are not has fitted neither probabilities nor a threshold.
+    Exclusion(
+        _established("logits-in-probability-loss", "clipped-output", "regression-loss"),
+        _named("threshold-off", "uncalibrated-probabilities", "threshold-on-wrong-scale"),
+    ),
     # Zero gradients, constant outputs and a stuck loss are what a broken loss looks like in training.
     Exclusion(_breaks_the_loss, _is_downstream),
     Exclusion(_breaks_the_loss, _named("threshold-off", "uncalibrated-probabilities", "threshold-on-wrong-scale")),
+    # Nor do validation labels that are those of other rows or other classes.
+    Exclusion(_established("encoder-refit", "misaligned-rows"), _named("overfit", "stopped-early")),
     # A validation slice of one class says nothing about when to stop.
     Exclusion(_named("single-class-validation"), _named("overfit", "stopped-early", "threshold-tuned-on-test")),
 )

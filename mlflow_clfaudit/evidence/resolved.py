@@ -26,6 +26,7 @@ def misresolved(head: Head, form: str | None) -> Iterator[Misresolved]:
     units = head.units
     if units is None:
         return
+    is_softmax = head.activation == "softmax"
     for metric in head.metrics:
         options = metric.options
         if units == 1:
@@ -44,7 +45,8 @@ def misresolved(head: Head, form: str | None) -> Iterator[Misresolved]:
         elif _plain(metric.name) in ("topkcategoricalaccuracy", "sparsetopkcategoricalaccuracy"):
             if int(options.get("k") or 5) >= units:
                 yield Misresolved(metric, f"1.0, since k covers all {units} classes", f"k below {units}")
-        elif metric.name in ("accuracy", "acc") and metric.by_string and form == "multi-hot":
+        # A softmax that meets multi-hot labels has a worse fault than its metric.
+        elif metric.name in ("accuracy", "acc") and metric.by_string and form == "multi-hot" and not is_softmax:
             use = "keras.metrics.BinaryAccuracy()"
             yield Misresolved(metric, "whether the largest output is the first of the row's labels", use)
 

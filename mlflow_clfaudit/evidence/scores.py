@@ -191,7 +191,8 @@ def _as_stored(served: Served, rows: Rows, labels: Labels | None) -> np.ndarray:
 def read_score(score: LoggedScore, served: Served, labels: np.ndarray, *, minimum_rows: int = 50) -> Reading | None:
     """The score beside the served outputs; None where this kind of score is not defined for them.
 
-    Fewer than `minimum_rows` rows match nothing: there are few fractions, and a wrong variant meets one by chance.
+    Fewer than `minimum_rows` rows match nothing: there are few fractions, and a wrong variant meets one by chance. Only
+    labels that are stored as other numbers are a fact of their own.
     """
     if not np.all(np.isfinite(served.outputs)):
         return None
@@ -207,7 +208,7 @@ def read_score(score: LoggedScore, served: Served, labels: np.ndarray, *, minimu
         # fit() computed it itself, and makes no mistake but in how it decides.
         matches = tuple(name for name in matches if name.startswith(("rounded", "threshold")))
     if right or served.rows < minimum_rows:
-        matches = ()
+        matches = tuple(name for name in matches if name == "label space" and not right)
     elif score.kind == "accuracy" and not matches and not score.curve and _is_shuffled(served, score.value, proper):
         matches = ("shuffled",)
     return Reading(score, served.split, served.rows, proper, matches, right)

@@ -109,6 +109,8 @@ def test_any_epoch_of_a_curve_may_be_the_saved_one() -> None:
 def test_few_rows_match_nothing() -> None:
     few = SIGMOID.take(np.arange(40))
     assert reading(float(np.mean(TRUTH[:40] == 0)), few, TRUTH[:40]).matches == ()
+    # Labels that are stored as 1 and 2 are no coincidence.
+    assert reading(float(np.mean(few.decision == TRUTH[:40] + 1)), few, TRUTH[:40] + 1).matches == ("label space",)
 
 
 def test_scores_are_found_by_name() -> None:

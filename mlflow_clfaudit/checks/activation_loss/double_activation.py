@@ -16,7 +16,9 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 SOFT = ("softmax", "sigmoid")
 
 
-@check(severity=Severity.ERROR, explains=("stuck-loss", "uncalibrated-probabilities", "served-loss-gap"))
+@check(
+    severity=Severity.ERROR, explains=("stuck-loss", "uncalibrated-probabilities", "served-loss-gap", "baseline-wins")
+)
 def double_activation(
     head: Head,
     labels: Labels | None = None,

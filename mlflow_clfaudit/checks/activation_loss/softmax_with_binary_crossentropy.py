@@ -20,7 +20,7 @@ def softmax_with_binary_crossentropy(head: Head) -> Iterator[Finding]:
 
     ## How it is detected
     Statically: softmax over two units or more under binary cross-entropy. With two units the decision is the same:
-    info. With more it is a warning.
+    info. With more it is a warning, unless the served probabilities are as good by that loss as the trained ones.
 
     ## Proof
     The compiled loss against the same loss of the served outputs.
@@ -46,8 +46,10 @@ def softmax_with_binary_crossentropy(head: Head) -> Iterator[Finding]:
 
 @softmax_with_binary_crossentropy.proof
 def loss_of_what_is_served(finding: Finding, served_loss: ServedLoss) -> Finding:
+    harmless = served_loss.predicted <= served_loss.evaluated
     return replace(
         finding,
+        severity=Severity.INFO if harmless else finding.severity,
         proof=Proof(
             Grade.A,
             "the compiled loss against the same loss of the served outputs",

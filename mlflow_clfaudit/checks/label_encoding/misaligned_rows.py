@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from scipy import stats
@@ -18,8 +18,9 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 )
 def misaligned_rows(
     served: Served,
-    history: History,
+    history: History | None = None,
     reproduction: Reproduction | None = None,
+    served_by_split: Mapping[str, Served] | None = None,
     *,
     rows: int = 100,
     gap: float = 0.1,
@@ -37,7 +38,8 @@ def misaligned_rows(
     ## How it is detected
     fit() logged a validation accuracy well above what is recomputed, and on the logged rows decisions and labels are
     independent (G-test above `independent`, Cramér's V below `association`) although both have the same class shares.
-    Then the order is searched for: reversed, and shifted by up to `furthest` rows.
+    Then the order is searched for: reversed, and shifted by up to `furthest` rows. The same is asked of the test rows,
+    where the model does well on validation rows.
 
     ## Proof
     The accuracy with the labels put in the order that was found, corrected for the number of orders tried.
@@ -48,7 +50,8 @@ def misaligned_rows(
     ## When it is legitimate
     Inputs that were transformed before fit() explain it as well; that is tried first.
     """
-    curve = history.validation_accuracy
+    yield from _of_test_rows(served, (served_by_split or {}).get("test"), gap, independent, association)
+    curve = history.validation_accuracy if history is not None else None
     if curve is None or not len(curve) or not served.held_out or served.split != "validation" or served.rows < rows:
         return
     if reproduction is not None and reproduction.split == "validation" and not reproduction.contradicts:
@@ -82,6 +85,38 @@ def misaligned_rows(
             after=accuracy if restored else None,
             n=served.rows,
             p_value=p_value if restored else None,
+        ),
+    )
+
+
+def _of_test_rows(
+    served: Served, test: Served | None, gap: float, independent: float, association: float
+) -> Iterator[Finding]:
+    """Test labels that have nothing to do with the decisions of a model that is good on validation rows."""
+    if test is None or served.split != "validation" or not served.held_out or test.classes != served.classes:
+        return
+    least = float(test.shares.max()) + 2 * gap
+    worse = stats.fisher_exact(
+        [[np.sum(item.decision == item.truth), np.sum(item.decision != item.truth)] for item in (served, test)],
+        alternative="greater",
+    ).pvalue
+    if served.accuracy < least or worse > 1e-4 or not _are_independent(test, independent, association):
+        return
+    yield Finding(
+        f"The model is right on {served.accuracy:.3g} of the validation rows, but on test rows decisions and labels "
+        f"have nothing to do with each other ({test.accuracy:.3g}, with the same class shares): they are in different "
+        "orders.",
+        fix="predict on a generator with shuffle=False; keep an id beside X and y",
+        variant="test rows",
+        evidence={"validation_accuracy": served.accuracy, "test_accuracy": test.accuracy, "rows": test.rows},
+        proof=Proof(
+            Grade.B,
+            "independence of decisions and labels on test rows, of the model that is right on validation rows",
+            metric="accuracy",
+            before=test.accuracy,
+            after=served.accuracy,
+            n=test.rows,
+            p_value=float(worse),
         ),
     )
 

@@ -39,9 +39,10 @@ def threshold_on_wrong_scale(
     `keras.metrics.BinaryAccuracy(threshold=0.0)`, `keras.metrics.AUC(from_logits=True)`.
 
     ## When it is legitimate
-    A threshold that was tuned on that scale.
+    A threshold that was tuned on that scale. Where the loss takes logits for probabilities, so do the metrics:
+    logits-in-probability-loss and clipped-output say what is wrong there.
     """
-    if head.units != 1:
+    if head.units != 1 or _read_as_probabilities(head):
         return
     for reading in readings or ():
         small = abs(reading.proper - reading.score.value) < apart
@@ -72,6 +73,11 @@ def threshold_on_wrong_scale(
         fix=f"metrics=[keras.metrics.{use}]",
         evidence={"metrics": wrong, "threshold": head.threshold},
     )
+
+
+def _read_as_probabilities(head: Head) -> bool:
+    loss = head.loss
+    return loss is not None and loss.is_binary and not loss.from_logits and not head.gives_probabilities
 
 
 def _cuts_elsewhere(metric: Metric, head: Head) -> bool:

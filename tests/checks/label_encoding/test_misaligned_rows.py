@@ -81,3 +81,31 @@ def test_quiet_on_a_model_that_got_worse_but_still_knows_something() -> None:
     truth, decided = aligned()
     weak = np.where(np.random.default_rng(1).random(400) < 0.5, decided, np.random.default_rng(2).integers(0, 4, 400))
     assert findings(misaligned_rows, history=HISTORY, served=served(truth, weak)) == ()
+
+
+def test_test_rows_in_another_order_under_a_model_that_is_right() -> None:
+    truth, decided = aligned()
+    shuffled = served(np.random.default_rng(5).permutation(truth), decided)
+    (finding,) = findings(misaligned_rows, served=served(truth, decided), served_by_split={"test": shuffled})
+    assert (finding.level, finding.variant) == (Severity.ERROR, "test rows")
+    proof = proof_of(finding)
+    assert proof.grade is Grade.B
+    assert proof.after == pytest.approx(0.95, abs=0.03)
+    assert proof.p_value is not None
+    assert proof.p_value < 1e-20
+
+
+@pytest.mark.parametrize("case", ["right", "weak model", "other shares", "few rows"])
+def test_quiet_about_test_rows_otherwise(case: str) -> None:
+    truth, decided = aligned()
+    model, test = served(truth, decided), served(truth, decided)
+    if case == "weak model":
+        model = served(np.random.default_rng(5).permutation(truth), decided)
+        test = model
+    elif case == "other shares":
+        test = served(truth, np.minimum(decided, np.random.default_rng(1).integers(0, 4, 400)))
+    elif case == "few rows":
+        test = served(truth[::-1][:6], decided[:6])
+    assert not [
+        item for item in findings(misaligned_rows, served=model, served_by_split={"test": test}) if item.variant
+    ]
