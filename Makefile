@@ -8,10 +8,10 @@ bin := .venv/bin
 installed := .venv/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help env browser demo test test-long accuracy bench docs format lint types clean
+.PHONY: help env browser demo test test-long accuracy bench docs screenshots format lint types clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 env: $(installed) ## .venv with this package, TensorFlow for CPU and the tools of the tests
 
@@ -48,6 +48,9 @@ bench: env ## measure how long an audit takes
 
 docs: env ## write the pages that are generated from the code
 	$(bin)/python docs/generate.py
+
+screenshots: env browser ## photograph MLflow's pages for docs/, with runs trained and audited for it
+	$(bin)/python -m tests.browser.screenshots
 
 format: env ## put the code into the one layout
 	$(bin)/ruff check --fix --select I,F401 --quiet .

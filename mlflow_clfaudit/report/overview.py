@@ -54,7 +54,7 @@ def verdicts_over_time(periods: Sequence[Period]) -> Chart | None:
         if counts:
             told.append(f"{period.name}: {', '.join(counts)}")
     legend = tuple((f"stack {verdict}", str(verdict).replace("_", " ")) for verdict in STACK)
-    words = f"{len(periods)} period{'s' * (len(periods) != 1)}, at most {highest} runs in one"
+    words = f"{len(periods)} period{'s' * (len(periods) != 1)}, at most {highest} run{'s' * (highest != 1)} in one"
     return Chart("Verdicts over time", picture(frame.width, frame.height, "; ".join(told), *drawn), words, legend)
 
 
