@@ -48,6 +48,7 @@ def audit_run(
     allow_unsafe: bool = False,
     time_limit: float | None = None,
     unless: Callable[[Run], str | None] | None = None,
+    running: bool = False,
     dry_run: bool = False,
 ) -> Report:
     """Audit one finished MLflow run and, unless `dry_run`, write the report and the verdict to it.
@@ -70,6 +71,7 @@ def audit_run(
             MLFLOW_ALLOW_PICKLE_DESERIALIZATION is false.
         time_limit: seconds after which no model is run any more; the checks that would need it are skipped.
         unless: asked once the run has been read; a reason ends the audit with LeftAlone, and nothing is written.
+        running: audit a run that is still going on by what it has logged so far.
         dry_run: write nothing to MLflow.
 
     Raises:
@@ -80,7 +82,7 @@ def audit_run(
     checks = select(select_checks)
     overrides = Overrides(labels or {}, inputs or {}, metrics or {}, goal)
     started = time.perf_counter()
-    run = read_run(run_id, tracking_uri, model_uri)
+    run = read_run(run_id, tracking_uri, model_uri, running=running)
     read = time.perf_counter() - started
     _must_exist(run, overrides)
     reason = unless(run) if unless is not None else None
@@ -203,7 +205,7 @@ def _judged(run: Run, evidence: Evidence, outcomes: Sequence[Outcome], ranked: R
     """
     if ranked.verdict is not Verdict.HEALTHY or any(not finding.counts for finding in ranked.findings):
         return True
-    if run.status != "FINISHED" and evidence.peek("network") is None:
+    if run.status in ("FAILED", "KILLED") and evidence.peek("network") is None:
         return False
     needs = {check.name: set(check.needs.required) for check in checks}
     return any(

@@ -107,12 +107,14 @@ class Run:
         return run_url(self.tracking_uri, self.experiment_id, self.run_id)
 
 
-def read_run(run_id: str, tracking_uri: str | None = None, model_uri: str | None = None) -> Run:
+def read_run(
+    run_id: str, tracking_uri: str | None = None, model_uri: str | None = None, *, running: bool = False
+) -> Run:
     """Read a run from MLflow.
 
     Raises:
         RunNotFound: no such run, or it was deleted.
-        RunNotFinished: it is still running.
+        RunNotFinished: it is still running, and `running` does not allow that.
         TrackingUnreachable: the tracking store did not answer.
     """
     import mlflow
@@ -123,7 +125,7 @@ def read_run(run_id: str, tracking_uri: str | None = None, model_uri: str | None
     client = MlflowClient(uri)
     found = find_run(client, run_id, uri)
     info = found.info
-    if info.status in ("RUNNING", "SCHEDULED"):
+    if info.status in ("RUNNING", "SCHEDULED") and not running:
         raise RunNotFinished(f"run {run_id} is still {info.status}; audit it when it has finished")
     try:
         artifacts = tuple(sorted(_walk(client, run_id)))
