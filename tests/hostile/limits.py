@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import resource
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from tests.hostile import forks
 
 MEGABYTE = 2**20
 
@@ -22,14 +23,14 @@ class Used:
     megabytes: float
 
 
-def limited(function: Callable[[], Any], *, seconds: int = 60, megabytes: int = 6_000) -> Used:
-    """Call the function in a forked child that is killed beyond the limits; fails the test where it was.
+def limited(function: Callable[..., Any], *arguments: Any, seconds: int = 60, megabytes: int = 6_000) -> Used:
+    """Call the module's function in a child that is killed beyond the limits; fails the test where it was.
 
-    The limit on memory is of address space on top of what this process has, so that loaded libraries do not count.
+    The limit on memory is of address space on top of what it has at first, so that loaded libraries do not count.
     """
-    context = multiprocessing.get_context("fork")
+    context = forks.context()
     receive, send = context.Pipe(duplex=False)
-    child = context.Process(target=_run, args=(function, send, seconds, megabytes))
+    child = context.Process(target=_run, args=(function, arguments, send, seconds, megabytes))
     child.start()
     send.close()
     try:
@@ -42,7 +43,7 @@ def limited(function: Callable[[], Any], *, seconds: int = 60, megabytes: int = 
     return Used(value, used, grown)
 
 
-def _run(function: Callable[[], Any], send: Any, seconds: int, megabytes: int) -> None:
+def _run(function: Callable[..., Any], arguments: tuple[Any, ...], send: Any, seconds: int, megabytes: int) -> None:
     pages = int(open("/proc/self/statm").read().split()[0])  # noqa: PTH123, SIM115
     space = pages * resource.getpagesize() + megabytes * MEGABYTE
     resource.setrlimit(resource.RLIMIT_AS, (space, space))
@@ -50,7 +51,7 @@ def _run(function: Callable[[], Any], send: Any, seconds: int, megabytes: int) -
     resource.setrlimit(resource.RLIMIT_CPU, (int(started) + seconds, int(started) + seconds))
     before = _resident()
     try:
-        result: tuple[str, Any] = ("result", function())
+        result: tuple[str, Any] = ("result", function(*arguments))
     except BaseException:  # noqa: BLE001 - the parent shows it
         result = ("error", traceback.format_exc())
     send.send((*result, time.process_time() - started, _resident() - before))

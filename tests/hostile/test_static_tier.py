@@ -20,7 +20,6 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.classes import class_lists
 from mlflow_clfaudit.evidence.run import LoggedModel
-from mlflow_clfaudit.registry import all_checks
 from mlflow_clfaudit.types import Report, Status, Verdict
 from tests.hostile import files
 from tests.hostile.limits import MEGABYTE, limited
@@ -30,13 +29,20 @@ SECONDS = 20
 MEGABYTES = 1_000
 
 
+def audit_files(folder: Path) -> Report:
+    models = (LoggedModel("models:/m", "model"),) if (folder / "model").exists() else ()
+    run = make_run(folder / "artifacts", models=models, fetch_model=lambda _: folder / "model")
+    return audit(run, tier="static")
+
+
+def find_classes(folder: Path) -> Any:
+    return Evidence({"run": make_run(folder)}).find("class_lists")
+
+
 def audited(folder: Path) -> Report:
     """Audit the files under `folder` at the static tier: artifacts/ are the run's, model/ is its model."""
-    models = (LoggedModel("models:/m", "model"),) if (folder / "model").exists() else ()
     (folder / "artifacts").mkdir(exist_ok=True)
-    all_checks()  # imported once, not in every child
-    run = make_run(folder / "artifacts", models=models, fetch_model=lambda _: folder / "model")
-    used = limited(lambda: audit(run, tier="static"), seconds=SECONDS)
+    used = limited(audit_files, folder, seconds=SECONDS)
     assert used.megabytes < MEGABYTES
     report = used.result
     assert isinstance(report, Report)
@@ -503,7 +509,6 @@ def test_pickles_are_not_even_read_where_mlflow_forbids_them(tmp_path: Path, mon
 )
 def test_a_hostile_pickle_is_no_list_of_classes(payload: bytes, tmp_path: Path) -> None:
     (tmp_path / "label_encoder.pkl").write_bytes(payload)
-    run = make_run(tmp_path)
-    used = limited(lambda: Evidence({"run": run}).find("class_lists"), seconds=SECONDS)
+    used = limited(find_classes, tmp_path, seconds=SECONDS)
     assert used.result is None
     assert used.megabytes < 200

@@ -1,7 +1,6 @@
 """Writing a report while things fail: a verdict on a run always has the complete report that it belongs to."""
 
 import json
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from mlflow_clfaudit.audit import audit
 from mlflow_clfaudit.errors import NotWritable
 from mlflow_clfaudit.evidence.run import Run, read_run
 from mlflow_clfaudit.types import Report
+from tests.hostile import forks
 from tests.test_attach import log_ordered_run
 
 CALLS = ("set_tag", "get_run", "delete_tag", "log_artifacts", "log_batch")
@@ -118,12 +118,8 @@ def write_thrice(run: Run, report: Report) -> None:
 
 
 def in_children(*calls: tuple[Any, ...]) -> list[int | None]:
-    """The exit codes of children that call these functions at once; minus the number of the signal that ended one.
-
-    They are forked from a process of one thread: a fork of this one, whose threads it would lack, may crash.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    """The exit codes of children that call these functions at once; minus the number of the signal that ended one."""
+    context = forks.context()
     children = [context.Process(target=function, args=arguments) for function, *arguments in calls]
     for child in children:
         child.start()
