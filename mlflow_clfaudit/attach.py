@@ -24,7 +24,7 @@ from mlflow_clfaudit.report.words import ROWS_PATH
 from mlflow_clfaudit.types import AREAS, Report, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from mlflow import MlflowClient
     from mlflow.entities import Metric
@@ -251,7 +251,7 @@ def tag_versions(run: Run, verdict: Mapping[str, str]) -> set[tuple[str, str]]:
     client = MlflowClient(run.tracking_uri)
     tagged = set()
     try:
-        for name, version in _versions(client, run):
+        for name, version in versions_of(run):
             for key in VERSION_TAGS:
                 client.set_model_version_tag(name, version, key, verdict.get(key, "none"))
             tagged.add((name, version))
@@ -262,17 +262,43 @@ def tag_versions(run: Run, verdict: Mapping[str, str]) -> set[tuple[str, str]]:
     return tagged
 
 
-def _versions(client: MlflowClient, run: Run) -> Iterator[tuple[str, str]]:
-    """The registered versions (name, version) of the model that was audited."""
+def versions_of(run: Run) -> set[tuple[str, str]]:
+    """The registered versions (name, version) of the model that an audit of the run is about."""
+    from mlflow import MlflowClient
+
     model = run.model
     if model is None:
-        return
-    for found in client.search_model_versions(f"run_id = '{run.run_id}'"):
+        return set()
+    matching = set()
+    for found in MlflowClient(run.tracking_uri).search_model_versions(f"run_id = '{run.run_id}'"):
         source = (found.source or "").rstrip("/")
         uris = [source, f"models:/{found.name}/{found.version}"] + [f"models:/{found.name}@{a}" for a in found.aliases]
         # MLflow 2 names the folder among the run's artifacts.
         if model.uri in uris or source.endswith(f"/{model.name}"):
-            yield found.name, str(found.version)
+            matching.add((found.name, str(found.version)))
+    return matching
+
+
+def version_of_alias(name: str, alias: str, tracking_uri: str | None) -> str | None:
+    """The version that the alias of a registered model is at; None where it is not set."""
+    from mlflow import MlflowClient
+
+    aliases = MlflowClient(tracking_uri).get_registered_model(name).aliases
+    return str(aliases[alias]) if alias in aliases else None
+
+
+def set_alias(name: str, alias: str, version: str, tracking_uri: str | None) -> None:
+    """Move the alias of a registered model to a version.
+
+    Raises:
+        NotWritable: the registry refused.
+    """
+    from mlflow import MlflowClient
+
+    try:
+        MlflowClient(tracking_uri).set_registered_model_alias(name, alias, version)
+    except Exception as error:  # noqa: BLE001 - registries differ in what they raise
+        raise NotWritable(f"the alias {alias!r} of {name!r} could not be moved: {_first_line(error)}") from None
 
 
 def _first_line(error: BaseException) -> str:

@@ -55,6 +55,7 @@ def cli() -> None:
     mlflow clfaudit diff A B      what changed from one run to the next
     mlflow clfaudit summary       an experiment at a glance
     mlflow clfaudit watch         audit every run that finishes
+    mlflow clfaudit promote N V   move an alias to a version that passes
     mlflow clfaudit doctor        what works here and what does not
     """
 
@@ -312,6 +313,55 @@ def watch_command(
 
     scope = {"experiments": experiments, "children": children, "again": again}
     sys.exit(follow(tracking_uri, scope, options, once=once, every=every))
+
+
+@cli.command("promote")
+@click.argument("name")
+@click.argument("version")
+@click.option("--alias", required=True, help="The alias to move, such as champion.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["blocker", "error", "warn"]),
+    default="error",
+    show_default=True,
+    help="Do not move it at this severity or above.",
+)
+@click.option(
+    "--tier",
+    type=click.Choice(["static", "forward", "probe"]),
+    default="probe",
+    show_default=True,
+    help="The dearest tier allowed.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="How the report is printed; what became of the alias is on stderr.",
+)
+@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+def promote_command(
+    name: str, version: str, alias: str, fail_on: str, tier: str, form: str, tracking_uri: str | None
+) -> None:
+    """Audit a registered version and move an alias to it only if the audit passes."""
+    from mlflow_clfaudit.promote import promote
+
+    report, told = promote(
+        name,
+        version,
+        alias,
+        lambda report: exit_code([report], 0, fail_on) == 0,
+        tier=tier,
+        tracking_uri=tracking_uri,
+    )
+    if form == "json":
+        _print_json([report], many=False)
+    else:
+        _print(report, form, attached=True)
+    click.echo(told, err=True)
+    sys.exit(exit_code([report], 0, fail_on))
 
 
 @cli.command("doctor")
