@@ -23,7 +23,9 @@ from mlflow_clfaudit.evidence.labels import LabelSet
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
 
-CHUNK_ROWS = 16_384
+CHUNK_BATCHES = 16
+# More than that are computed anew for the rows of a trial only.
+MAX_FEATURE_BYTES = 2**28
 SAMPLE_ROWS = 6_000
 # In the order of preference, with what a short training is best compiled with: XLA takes longer than the training.
 COMPILE_OPTIONS: Mapping[str, Mapping[str, Any]] = {"tensorflow": {"jit_compile": False}, "jax": {}, "torch": {}}
@@ -35,10 +37,12 @@ PICKLED_OBJECTS = ("custom_objects.cloudpickle", "global_custom_objects.cloudpic
 
 @dataclass(frozen=True)
 class Network:
-    """A loaded Keras model with its head tapped.
+    """A loaded model; one of Keras with its head tapped.
 
     `tapped` maps inputs to (features, logits, output); None for a model without a graph, which gives outputs only.
-    `reload()` returns a fresh, uncompiled copy for counterfactuals.
+    `reload()` returns a fresh, uncompiled copy for counterfactuals. An estimator names its `classes` (K,) in the order
+    of its outputs, decides rows by itself in `decide` (inputs → class indices (N,)), and its `head` says what its
+    outputs are; all three are None for Keras.
     """
 
     model: Any
@@ -46,6 +50,9 @@ class Network:
     reload: Callable[[], Any]
     backend: str
     device: str
+    classes: np.ndarray | None = None
+    decide: Callable[[Any], np.ndarray] | None = None
+    head: Head | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,8 @@ class Served:
     """What the model says about rows, beside what is true of them.
 
     `outputs` (N, C) are what predict() returns, `logits` (N, C) the head before any activation, `features` (N, D)
-    what the head reads, `truth` (N,) int64 the class index of each row. `inputs` are the rows themselves.
+    what the head reads, `truth` (N,) int64 the class index of each row. `inputs` are the rows themselves. `answers`
+    (N,) int64 are the class indices that a model decided for by itself.
     """
 
     split: str
@@ -66,6 +74,7 @@ class Served:
     features: np.ndarray | None = None
     inputs: Any = None
     total: int = 0
+    answers: np.ndarray | None = None
 
     @property
     def rows(self) -> int:
@@ -78,6 +87,8 @@ class Served:
     @cached_property
     def decision(self) -> np.ndarray:
         """The class that the served output stands for: argmax, or the head's own threshold for a single unit."""
+        if self.answers is not None:
+            return self.answers
         return self.decide(self.outputs, self.head.threshold)
 
     def decide(self, outputs: np.ndarray, threshold: float) -> np.ndarray:
@@ -164,6 +175,7 @@ class Served:
             logits=None if self.logits is None else self.logits[chosen],
             features=None if self.features is None else self.features[chosen],
             inputs=None if self.inputs is None else take(self.inputs, chosen),
+            answers=None if self.answers is None else self.answers[chosen],
         )
 
 
@@ -212,8 +224,19 @@ def served_train(network: Network, training_rows: Rows, evaluation_rows: Rows, h
 
 
 @provides(tier=Tier.FORWARD)
-def trial(served: Served, served_train: Served | None = None) -> Trial:
+def trial(network: Network, served: Served, served_train: Served | None = None) -> Trial:
     """Rows to learn from and rows to be judged on: the training and the held-out rows, or a 70/30 cut of one set."""
+    cut = _cut(served, served_train)
+    return Trial(_with_features(network, cut.fit), _with_features(network, cut.judge))
+
+
+def _with_features(network: Network, served: Served) -> Served:
+    if served.features is not None or network.tapped is None or served.inputs is None:
+        return served
+    return replace(served, features=forward(network, served.inputs)[0])
+
+
+def _cut(served: Served, served_train: Served | None) -> Trial:
     if served_train is not None and served.held_out and _enough(served_train) and _enough(served):
         return Trial(_sample(served_train), _sample(served))
     one = served_train if served_train is not None and _enough(served_train) else served
@@ -235,8 +258,10 @@ def serve(network: Network, rows: Rows, head: Head, *, limit: int | None = None)
     if rows.labels.form in ("multi-hot", "matrix", "continuous"):
         raise Missing(f"{rows.labels.form} labels are not judged row by row")
     inputs, labels = _learnt_from(rows, head)
-    width = _width(network, head)
-    truth, classes = class_indices(labels, width)
+    if network.classes is not None:
+        truth, classes = known_indices(labels, network.classes)
+    else:
+        truth, classes = class_indices(labels, _width(network, head))
     if limit is not None and len(truth) > limit:
         chosen = stratified(truth, limit)
         inputs, truth = take(inputs, chosen), truth[chosen]
@@ -248,7 +273,7 @@ def serve(network: Network, rows: Rows, head: Head, *, limit: int | None = None)
     return Served(
         split=rows.split,
         held_out=rows.held_out,
-        head=head,
+        head=network.head or head,
         outputs=outputs,
         truth=truth,
         classes=max(classes, outputs.shape[1], 2),
@@ -256,6 +281,7 @@ def serve(network: Network, rows: Rows, head: Head, *, limit: int | None = None)
         features=features,
         inputs=inputs,
         total=rows.count,
+        answers=network.decide(inputs) if network.decide is not None else None,
     )
 
 
@@ -286,15 +312,41 @@ def class_indices(labels: LabelSet, width: int | None) -> tuple[np.ndarray, int]
     return truth, max(classes, 2)
 
 
+def known_indices(labels: LabelSet, known: np.ndarray) -> tuple[np.ndarray, int]:
+    """Labels as places in the classes (K,) that a model names, (N,) int64, and the number of classes.
+
+    Labels of as many other classes, such as text for a model that was fitted on codes, are numbered in their order;
+    classes beyond those of the model, which it has never seen, are one more.
+    """
+    classes = labels.classes
+    every = classes if labels.scale is None or not np.all(np.isin(classes, labels.scale)) else labels.scale
+    if not np.isin(_names(every), _names(known)).all() and len(every) == len(known):
+        return labels.units
+    places = {name: place for place, name in enumerate(_names(known).tolist())}
+    of_class = np.array([places.get(name, len(known)) for name in _names(classes).tolist()], dtype=np.int64)
+    if len(of_class) and of_class.min() == len(known):
+        return class_indices(labels, len(known))
+    truth = of_class[labels.index]
+    return truth, max(len(known), int(truth.max(initial=0)) + 1)
+
+
+def _names(classes: np.ndarray) -> np.ndarray:
+    """Classes as text (K,), the same for 1, 1.0 and True."""
+    if classes.dtype.kind in "fb" and np.all(classes == np.round(classes.astype(np.float64))):
+        classes = classes.astype(np.int64)
+    return np.asarray(classes.astype(str))
+
+
 def forward(network: Network, inputs: Any) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray]:
-    """Features (N, D), logits (N, C) and outputs of every row, in large batches."""
+    """Features (N, D), logits (N, C) and outputs of every row, in large batches. Too many features are None."""
     model = network.tapped or network.model
     parts: list[list[np.ndarray]] = []
     rows = count(inputs)
-    for start in range(0, rows, CHUNK_ROWS):
-        chunk = take(inputs, slice(start, min(start + CHUNK_ROWS, rows)))
+    batch = _batch_size(inputs)
+    for start in range(0, rows, CHUNK_BATCHES * batch):
+        chunk = take(inputs, slice(start, min(start + CHUNK_BATCHES * batch, rows)))
         try:
-            passed = model.predict(as_model_input(model, chunk), batch_size=_batch_size(chunk), verbose=0)
+            passed = model.predict(as_model_input(model, chunk), batch_size=batch, verbose=0)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
             _must_fit(error)
             text = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
@@ -302,13 +354,15 @@ def forward(network: Network, inputs: Any) -> tuple[np.ndarray | None, np.ndarra
                 f"the logged inputs do not fit the model: {text}", "log the inputs exactly as fit() was given them"
             ) from None
         parts.append([np.asarray(part) for part in passed] if network.tapped else [np.asarray(_only(passed))])
+        if network.tapped and parts[-1][0].nbytes * rows > MAX_FEATURE_BYTES * len(parts[-1][0]):
+            parts[-1][0] = parts[-1][0][:0]
     joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
     if not network.tapped:
         return None, None, joined[0]
     features, logits, outputs = joined
     if logits.ndim == 3 and outputs.ndim == 2 and logits.shape[0] == outputs.shape[0]:
         logits = logits.reshape(len(logits), -1)
-    return features.reshape(len(features), -1), logits, outputs
+    return features.reshape(len(features), -1) if len(features) == len(outputs) else None, logits, outputs
 
 
 def _must_fit(error: Exception) -> None:
@@ -487,7 +541,7 @@ def _only(passed: Any) -> Any:
 def _batch_size(inputs: Any) -> int:
     first = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
     values = int(np.prod(first.shape[1:])) or 1
-    return int(np.clip(2**21 // values, 32, 4096))
+    return int(np.clip(2**21 // values, 32, 8192))
 
 
 def _enough(served: Served, *, rows: int = 4) -> bool:
