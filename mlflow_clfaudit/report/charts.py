@@ -152,7 +152,7 @@ def layers(figure: Mapping[str, Any]) -> Chart | None:
     scale = Scale(min([*sizes, greatest / 10]) / 2 if sizes else 0.1, greatest, 0.0, 110.0, logarithmic=True)
     if scale.low < greatest * 1e-6:
         scale = replace(scale, low=greatest * 1e-6)
-    drawn = [text(116, 12, "gradient (log scale)", "tick"), text(316, 12, "idle units", "tick")]
+    drawn = [text(116, 12, "gradient (log scale)", "tick"), text(296, 12, "idle units", "tick")]
     told = []
     for place, layer in enumerate(shown):
         y = 20.0 + 20 * place
@@ -167,9 +167,9 @@ def layers(figure: Mapping[str, Any]) -> Chart | None:
         idle, what = (layer["dead"], "dead") if layer["dead"] is not None else (layer["saturated"], "saturated")
         if idle is not None:
             drawn += [
-                element("rect", x=316.0, y=y + 1, width=70.0, height=14, class_="track"),
-                element("rect", x=316.0, y=y + 1, width=70.0 * idle, height=14, class_="validation"),
-                text(392, y + 12, f"{100 * idle:.0f} % {what}", "tick"),
+                element("rect", x=296.0, y=y + 1, width=66.0, height=14, class_="track"),
+                element("rect", x=296.0, y=y + 1, width=66.0 * idle, height=14, class_="validation"),
+                text(368, y + 12, f"{100 * idle:.0f} % {what}", "tick"),
             ]
             said.append(f"{100 * idle:.0f} % {what} ({layer['activation']})")
         told.append(f"{layer['layer']}: {', '.join(said) or 'not known'}")

@@ -45,7 +45,7 @@ def confusion(
             kind = "wrong" if i != j else "right" if right is None or i < count - 1 else "rest"
             drawn.append(
                 element(
-                    "rect", x=x, y=y, width=size, height=size, class_=kind, fill_opacity=round(0.12 + 0.88 * share, 2)
+                    "rect", x=x, y=y, width=size, height=size, class_=kind, fill_opacity=round(0.12 + 0.63 * share, 2)
                 )
             )
             if count <= MAX_NUMBERED:

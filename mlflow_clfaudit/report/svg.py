@@ -92,7 +92,7 @@ class Frame:
         width: float = 470,
         height: float = 240,
         left: float = 52,
-        right: float = 12,
+        right: float = 18,
         top: float = 10,
         bottom: float = 40,
         logarithmic: bool = False,
