@@ -15,6 +15,7 @@ from mlflow_clfaudit.report.html import to_html
 from mlflow_clfaudit.report.words import sentence
 from mlflow_clfaudit.types import SuspiciousRow
 from tests.browser.site import ATTACK, EXPERIMENT, PATIENCE, Site, open_experiments, open_page, report_frame
+from tests.report.samples import FIGURES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -109,13 +110,18 @@ def test_the_filters_of_the_documentation_find_runs(site: Site, filter_string: s
     assert len(site.client.search_runs([experiment.experiment_id], filter_string)) < everything
 
 
-def test_suspicious_rows_are_a_table(browser: Browser, site: Site) -> None:
-    """Rows written by hand: the runs here have no model whose decisions could be wrong."""
+def test_suspicious_rows_are_a_table_and_the_confusion_matrix_is_a_picture(browser: Browser, site: Site) -> None:
+    """Both written by hand: the runs here have no model whose decisions could be wrong."""
     row = SuspiciousRow(473, "validation", "default", "repaid", 0.98, "confidently wrong: repaid at 0.98")
     run_id = site.reports["shuffled"].run_id
     run = read_run(run_id, site.address)
-    attach.write(run, replace(site.reports["shuffled"], rows=[row]))
+    attach.write(run, replace(site.reports["shuffled"], rows=[row], figures=FIGURES))
     page = open_page(browser)
+    page.goto(site.reports["shuffled"].url or "")
+    page.get_by_text("Show more").click()
+    picture = page.locator("img[src*='clfaudit/confusion.svg']")
+    picture.wait_for()
+    page.wait_for_function("image => image.naturalWidth > 0", arg=picture.element_handle())
     page.goto(address_of(site, "shuffled", "suspicious_rows.json"))
     page.get_by_text("View as table").wait_for()
     page.get_by_text("confidently wrong: repaid at 0.98", exact=True).wait_for()
