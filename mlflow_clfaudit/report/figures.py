@@ -5,7 +5,7 @@ Nothing here starts a computation, and nothing holds a row of the user's data: o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,21 @@ if TYPE_CHECKING:
     from mlflow_clfaudit.evidence.history import History
     from mlflow_clfaudit.evidence.labels import Labels
     from mlflow_clfaudit.evidence.reproduction import Reproduction
+    from mlflow_clfaudit.evidence.retraining import Continued, Contrast
     from mlflow_clfaudit.evidence.units import LayerActivity
     from mlflow_clfaudit.evidence.weights import TensorGradient
 
+COUNTERFACTUALS = (
+    "continuation_trial",
+    "learning_rate_trials",
+    "scaled_trials",
+    "slower_trials",
+    "rectified_trials",
+    "redrawn_trials",
+    "wider_trials",
+    "unfrozen_trials",
+    "unregularised_trials",
+)
 SPLITS = ("train", "validation", "test")
 MAX_POINTS = 400
 MAX_CLASSES = 30
@@ -47,6 +59,7 @@ def figures(evidence: Evidence) -> dict[str, Any]:
     thresholds  x: thresholds; balanced_accuracy and recalls of class 0 and 1 at each; threshold: served (binary)
     layers      layers: layer, gradient, dead, saturated and activation, each null where not known; count
     shares      labels of the 30 largest classes, splits: split → share per class; rows: split → rows; classes
+    trainings   counterfactual trainings: change, epochs, seconds, balanced accuracy before and after each
     undrawn     figure → error, where one could not be made
     """
     served, history, labels = (evidence.peek(name) for name in ("served", "history", "labels"))
@@ -68,6 +81,9 @@ def figures(evidence: Evidence) -> dict[str, Any]:
         makers["layers"] = lambda: layers(gradients, activity, order)
     if labels is not None:
         makers["shares"] = lambda: shares(labels)
+    tried = [found for name in COUNTERFACTUALS if (found := evidence.peek(name)) is not None]
+    if tried:
+        makers["trainings"] = lambda: {"tried": trainings(tried)}
     made: dict[str, Any] = {}
     undrawn: dict[str, str] = {}
     for name, maker in makers.items():
@@ -80,6 +96,25 @@ def figures(evidence: Evidence) -> dict[str, Any]:
             made[name] = found
     plain: dict[str, Any] = _rounded(data(made | ({"undrawn": undrawn} if undrawn else {})))
     return plain
+
+
+def trainings(tried: Iterable[Continued | Contrast | Sequence[Continued | Contrast]]) -> list[dict[str, Any]]:
+    """Every counterfactual training once, in the order in which they were asked for."""
+    done: dict[int, Continued] = {}
+    for item in tried:
+        for one in item if isinstance(item, list | tuple) else [item]:
+            parts = [one] if hasattr(one, "change") else [one.control, one.changed]
+            done |= {id(part): part for part in parts}
+    return [
+        {
+            "change": item.change,
+            "epochs": item.epochs,
+            "before": item.before.balanced_accuracy,
+            "after": item.after.balanced_accuracy,
+            "seconds": item.seconds,
+        }
+        for item in done.values()
+    ]
 
 
 def quality(served: Served) -> dict[str, Any]:

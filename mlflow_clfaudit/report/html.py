@@ -52,6 +52,7 @@ def to_html(report: Report) -> str:
         errors=[(item.check, item.reason) for item in plain.outcomes_of(Status.FAILED)] + list(_undrawn(plain)),
         skipped=[(reason, how, [item.check for item in found]) for reason, how, found in words.remedies(plain)],
         passed=[item.check for item in plain.outcomes_of(Status.PASSED)],
+        trainings=plain.figures.get("trainings", {}).get("tried", []),
         sources=list(plain.sources.items()),
         environment=list(plain.environment.items()),
         seconds=[(stage, f"{value:.3f}") for stage, value in plain.seconds.items()],

@@ -10,6 +10,7 @@ import pytest
 
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.reproduction import Reproduction
+from mlflow_clfaudit.evidence.retraining import Contrast
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.units import LayerActivity
 from mlflow_clfaudit.evidence.weights import TensorGradient
@@ -29,7 +30,7 @@ from mlflow_clfaudit.report.figures import (
     thresholds,
     worst_classes,
 )
-from tests.kit import make_head, make_history, make_labels, make_served
+from tests.kit import make_continued, make_head, make_history, make_labels, make_served
 
 
 def test_nothing_is_computed_for_a_picture() -> None:
@@ -52,6 +53,20 @@ def test_every_figure_of_a_whole_run() -> None:
     )
     assert set(found) == {"quality", "confusion", "reliability", "scores", "thresholds", "curves", "shares"}
     assert found["curves"]["series"]["loss"]["y"] == [1.0, None, None]
+    json.dumps(found, allow_nan=False)
+
+
+def test_every_short_training_is_listed_once() -> None:
+    truth = np.arange(40) % 2
+    poor = make_served(np.full(40, 0.9), truth)
+    logged, tenfold = make_continued(poor, np.full(40, 0.9)), make_continued(poor, truth * 0.9, factor=10.0)
+    known = {
+        "continuation_trial": logged,
+        "learning_rate_trials": (logged, tenfold),
+        "scaled_trials": Contrast(control=logged, changed=make_continued(poor, truth * 0.9)),
+    }
+    found = figures(Evidence(known))["trainings"]["tried"]
+    assert [(item["before"], item["after"]) for item in found] == [(0.5, 0.5), (0.5, 1.0), (0.5, 1.0)]
     json.dumps(found, allow_nan=False)
 
 
