@@ -100,10 +100,12 @@ def figures(evidence: Evidence) -> dict[str, Any]:
 
 def trainings(tried: Iterable[Continued | Contrast | Sequence[Continued | Contrast]]) -> list[dict[str, Any]]:
     """Every counterfactual training once, in the order in which they were asked for."""
+    from mlflow_clfaudit.evidence.retraining import Contrast
+
     done: dict[int, Continued] = {}
     for item in tried:
-        for one in item if isinstance(item, list | tuple) else [item]:
-            parts = [one] if hasattr(one, "change") else [one.control, one.changed]
+        for one in item if isinstance(item, Sequence) else [item]:
+            parts = [one.control, one.changed] if isinstance(one, Contrast) else [one]
             done |= {id(part): part for part in parts}
     return [
         {
