@@ -70,13 +70,13 @@ def logged_inputs(run: Run, overrides: Overrides, labels: Labels | None = None) 
     errors: list[Missing] = []
     for split, path in overrides.inputs.items():
         local = Path(path) if Path(path).exists() else run.fetch(path)
-        found[split] = (as_inputs(read(local), path), path)
+        found[split] = (_with_rows(as_inputs(read(local), path), path), path)
     for match in sorted(recognise(run.artifacts), key=lambda item: item.order):
         if match.holds == "labels":
             continue
         try:
             for split, array, source in _of_file(run, match):
-                found.setdefault(split, (array, source))
+                found.setdefault(split, (_with_rows(array, source), source))
         except Missing as missing:
             errors.append(missing)
     whole = found.pop("whole", None)
@@ -94,6 +94,14 @@ def logged_inputs(run: Run, overrides: Overrides, labels: Labels | None = None) 
             found["validation"] = found["train"]
     chosen = {split: rows for split, (_, source) in found.items() if (rows := _chosen(run, source, split)) is not None}
     return Inputs(splits, {split: found[split][1] for split in splits}, chosen)
+
+
+def _with_rows(given: Any, path: str) -> Any:
+    """An input array or the arrays of several inputs, as they are; Missing where they are no rows of values."""
+    arrays = list(given.values()) if isinstance(given, dict) else [given]
+    if any(len(array.shape) == 0 or 0 in array.shape for array in arrays) or len({len(array) for array in arrays}) != 1:
+        raise Missing(f"{path} holds no rows of inputs", LOG_INPUTS)
+    return given
 
 
 @provides()

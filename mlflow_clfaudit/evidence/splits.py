@@ -81,6 +81,7 @@ def split_codes(labels: Labels, loss: Loss | None = None) -> SplitCodes:
     ignored = loss.options.get("ignore_class") if loss is not None else None
     if ignored is not None:
         usable = {name: values[values != ignored] for name, values in usable.items()}
+    usable = {name: values for name, values in usable.items() if len(values)}
     if not usable:
         forms = ", ".join(f"{name}: {given.form}" for name, given in labels.splits.items())
         raise Missing(f"no labels with one class a row ({forms})", LOG_LABELS)
