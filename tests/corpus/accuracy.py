@@ -190,8 +190,8 @@ def page(runs: Sequence[Judged]) -> str:
 
 Written by `make accuracy`: {len(runs)} training runs of {len({run.program.name for run in runs})} programs, {faulty} of
 them with a planted fault that does harm, {healthy} healthy ones chosen to look suspicious to a simple rule, the rest
-mutants whose fault does no harm. The programs are in `tests/corpus`, their truth is known by construction. Of {len(programs())} programs
-the runs of {", ".join(f"{count} with seed {seed}" for seed, count in sorted(counts.items()))} were trained. Thresholds
+mutants whose fault does no harm. The programs are in `tests/corpus`, their truth is known by construction. Of
+{len(programs())} programs those runs were measured that are trained: {", ".join(f"{count} with seed {seed}" for seed, count in sorted(counts.items()))}. Thresholds
 were chosen on the calibration part (even seeds of most programs) and not on the report part (odd seeds, and three
 bases that calibration does not see). {versions}.
 
