@@ -184,14 +184,15 @@ def page(runs: Sequence[Judged]) -> str:
     figures = zip(summary(parts["calibration"]), summary(parts["report"]), strict=True)
     versions = ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
     faulty = sum(run.faulty for run in runs)
-    counts = Counter(run.seed for run in runs)
+    counts = sorted(Counter(run.seed for run in runs).items())
+    measured = ", ".join(f"{count} with seed {seed}" for seed, count in counts)
     healthy = sum(run.program.healthy for run in runs)
     return f"""# How right the audit is
 
 Written by `make accuracy`: {len(runs)} training runs of {len({run.program.name for run in runs})} programs, {faulty} of
 them with a planted fault that does harm, {healthy} healthy ones chosen to look suspicious to a simple rule, the rest
 mutants whose fault does no harm. The programs are in `tests/corpus`, their truth is known by construction. Of
-{len(programs())} programs those runs were measured that are trained: {", ".join(f"{count} with seed {seed}" for seed, count in sorted(counts.items()))}. Thresholds
+{len(programs())} programs those runs were measured that are trained: {measured}. Thresholds
 were chosen on the calibration part (even seeds of most programs) and not on the report part (odd seeds, and three
 bases that calibration does not see). {versions}.
 
