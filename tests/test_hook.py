@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -311,6 +312,28 @@ def test_a_run_is_marked_while_it_is_audited(hooked: Callable[..., None], monkey
     run_id = fit_in_run()
     assert Owner(name=f"hook-{run_id}").holds(seen[0])
     assert leases(tags_of(run_id)) == {}
+
+
+@pytest.mark.parametrize(("status", "tier"), [("FINISHED", "probe"), ("FAILED", "static"), ("KILLED", "static")])
+def test_an_audit_has_a_time_limit_and_runs_no_model_of_a_run_that_failed(
+    hooked: Callable[..., None], monkeypatch: pytest.MonkeyPatch, status: str, tier: str
+) -> None:
+    asked: list[dict[str, Any]] = []
+    original = audit.audit
+
+    def watched(run: Any, **options: Any) -> Any:
+        asked.append({**options, "left": options["deadline"] - time.monotonic()})
+        return original(run, **options)
+
+    monkeypatch.setattr(audit, "audit", watched)
+    hooked(time_limit=6.0)
+    mlflow.start_run()
+    LogisticRegression().fit(X, Y)
+    mlflow.end_run(status)
+    (options,) = asked
+    assert options["tier"] == tier
+    assert options["left"] <= 6.0
+    assert options["budget"] == 2.0
 
 
 def test_threads_do_not_take_each_others_fits(hooked: Callable[..., None]) -> None:
