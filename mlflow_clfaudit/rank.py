@@ -145,8 +145,14 @@ def rank(
     found = [finding for outcome in outcomes for finding in outcome.findings]
     if any(finding.check == "not-reproduced" for finding in found):
         found = [_without_counterfactual(finding) for finding in found]
-    reference = max((f.proof.after for f in found if f.proof and f.proof.after is not None), default=None)
-    found = [replace(finding, confidence=confidence(finding, reference)) for finding in found]
+    best: dict[str | None, float] = {}
+    for proof in (finding.proof for finding in found):
+        if proof is not None and proof.after is not None:
+            best[proof.metric] = max(proof.after, best.get(proof.metric, proof.after))
+    found = [
+        replace(finding, confidence=confidence(finding, best.get(finding.proof.metric) if finding.proof else None))
+        for finding in found
+    ]
     findings, symptoms = _explained(found, unexplained or {})
     effects = [item for item in findings if item.check not in residual]
     own = [item for item in findings if item.check in residual]
@@ -167,7 +173,7 @@ def stage(finding: Finding) -> int:
 def confidence(finding: Finding, reference: float | None = None) -> Confidence:
     """An identity, or a counterfactual that regains most of what was lost, is proven; a lesser one supports.
 
-    `reference` is the best quality that any counterfactual of this run reached.
+    `reference` is the best value of the proof's metric that any counterfactual of this run reached.
     """
     proof = finding.proof
     if proof is None or proof.grade in (Grade.C, Grade.D):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -164,6 +165,13 @@ def test_a_counterfactual_that_regains_most_is_proven() -> None:
     assert confidence(weak, 1.0) is Confidence.SUPPORTED
     assert confidence(finding("c", grade=Grade.C)) is Confidence.SUSPECTED
     assert confidence(finding("d", grade=None)) is Confidence.SUSPECTED
+
+
+def test_counterfactuals_are_compared_by_the_same_metric() -> None:
+    loss = finding("overfit", Severity.WARN, grade=Grade.C, before=13.8, after=2.6)
+    loss = replace(loss, proof=replace(loss.proof, metric="loss"))
+    result = ranked(finding("encoder-refit", grade=Grade.B, before=0.0, after=0.97), loss)
+    assert result.findings[0].confidence is Confidence.PROVEN
 
 
 def test_at_most_three_causes() -> None:
