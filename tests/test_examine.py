@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from mlflow_clfaudit.examine import examine, examine_one, examine_outputs, exami
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity, Status, Tier
 from tests.kit import make_head, make_served, make_spec
+from tests.runs import make_run
 
 
 @check(severity=Severity.WARN, area="thresholding")
@@ -109,3 +111,11 @@ def test_every_output_is_judged_on_its_own() -> None:
 def test_a_single_output_is_not_named() -> None:
     (fired,) = examine_outputs(Evidence({"spec": make_spec(make_head(1)), "output": 0}), [about_the_head])
     assert [finding.output for finding in fired.findings] == [None]
+
+
+def test_after_its_deadline_an_audit_reads_files_only() -> None:
+    late = Evidence({"run": make_run()}, deadline=time.monotonic() - 1)
+    with pytest.raises(Missing, match="the time for this audit is used up"):
+        late.get("network")
+    with pytest.raises(Missing, match="the run has no logged model"):
+        late.get("flavors")
