@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -19,6 +25,7 @@ from tests.report.samples import (
     Page,
     make_report,
 )
+from tests.test_attach import log_ordered_run
 
 
 def test_the_terminal_shows_the_cause_first() -> None:
@@ -102,3 +109,28 @@ def test_the_fourth_cause_keeps_to_its_message() -> None:
     shown = to_text(make_report(findings=many, root_cause="cause-0"), color=False)
     assert shown.count("  proof  ") == 3
     assert "cause-3" in shown
+
+
+@pytest.mark.slow
+def test_a_terminal_gets_colour_and_a_pipe_does_not(tracking_uri: str, tmp_path: Path) -> None:
+    """The command itself, once into a pipe and once into a terminal of its own."""
+    run_id = log_ordered_run(tmp_path)
+    command = [Path(sys.executable).with_name("mlflow-clfaudit"), run_id, "--dry-run", "--tier", "static"]
+    environment = os.environ | {"MLFLOW_TRACKING_URI": tracking_uri, "TERM": "xterm-256color"}
+    piped = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120).stdout
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        process = subprocess.Popen(command, env=environment, stdout=theirs, stderr=subprocess.DEVNULL)
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # what Linux raises once the other side is closed
+            while part := screen.read(65_536):
+                shown += part
+        process.wait()
+    assert "FAULTY" in piped
+    assert "\x1b" not in piped
+    assert max(map(cell_len, piped.splitlines())) <= 80
+    assert b"\x1b[" in shown
+    # The seconds differ from one audit to the next, and with them the spaces of the first line.
+    words = [re.sub(r"\x1b\[[0-9;]*m|[0-9.]+ s\b", "", text).split() for text in (shown.decode(), piped)]
+    assert words[0] == words[1]
