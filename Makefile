@@ -8,7 +8,7 @@ bin := .venv/bin
 installed := .venv/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help env browser demo test test-long accuracy bench docs screenshots format lint types clean
+.PHONY: help env browser demo test test-long accuracy bench overhead docs screenshots format lint types clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ accuracy: env ## measure the corpus of faulty and healthy runs
 
 bench: env ## measure how long an audit takes
 	$(bin)/python -m tests.bench
+
+overhead: env ## measure what the hook adds to a training
+	$(bin)/python -m tests.overhead
 
 docs: env ## write the pages that are generated from the code
 	$(bin)/python docs/generate.py
