@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow
@@ -49,7 +49,9 @@ def audited(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("status", [500, 0], ids=["500", "disappears"])
-def test_a_server_that_fails_from_some_write_on(status: int, audited: tuple[Run, Report, Report, Faults]) -> None:
+def test_a_server_that_fails_from_some_write_on(
+    status: int, audited: tuple[Run, Report, Report, Faults], record_property: Callable[[str, object], None]
+) -> None:
     run, old, new, faults = audited
     attach.write(run, old)
     faults.writes.clear()
@@ -68,6 +70,7 @@ def test_a_server_that_fails_from_some_write_on(status: int, audited: tuple[Run,
         attach.write(run, new)
         assert is_on(run, new)
         assert WRITING not in MlflowClient().get_run(run.run_id).data.tags
+    record_property("faults", writes)
 
 
 @pytest.mark.slow
@@ -80,10 +83,10 @@ def test_a_server_that_stumbles_once_is_asked_again(status: int, audited: tuple[
     assert is_on(run, new)
 
 
-def command(run_id: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def command(run_id: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     quick = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "PYTHONPATH": str(Path.cwd())}
     return subprocess.run(
-        [sys.executable, "-m", "mlflow_clfaudit.cli", run_id, "--tier", "static", "--fail-on", "never"],
+        [sys.executable, "-m", "mlflow_clfaudit.cli", run_id, "--tier", "static", "--fail-on", "never", *options],
         env=os.environ | quick | environment,
         capture_output=True,
         text=True,

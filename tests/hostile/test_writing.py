@@ -138,7 +138,9 @@ def own(run: Run) -> Run:
 
 
 @pytest.mark.parametrize("audited_before", [True, False], ids=["audited before", "first audit"])
-def test_killed_at_every_step(audited_before: bool, tracking_uri: str, tmp_path: Path) -> None:
+def test_killed_at_every_step(
+    audited_before: bool, tracking_uri: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     run, old, new = reports(log_ordered_run(tmp_path))
     attach.write(run, old)
     names = recorded(lambda: attach.write(run, new))
@@ -160,7 +162,7 @@ def test_killed_at_every_step(audited_before: bool, tracking_uri: str, tmp_path:
         assert is_on(run, new)
         assert WRITING not in tags_of(run.run_id)
     assert withdrawn
-    print(f"{len(deaths)} kills survived, {withdrawn} of them without a verdict until the retry")
+    record_property("kills", len(deaths))
 
 
 @pytest.mark.parametrize("call", CALLS)
