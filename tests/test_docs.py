@@ -1,5 +1,6 @@
 """The documentation says what the code does: generated pages are current, and every option is on the page."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -23,3 +24,17 @@ def test_every_command_and_option_has_help() -> None:
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, (name, parameter.name)
+
+
+def test_every_link_of_the_pages_leads_somewhere() -> None:
+    pages = [*DOCS.rglob("*.md"), DOCS.parent / "README.md"]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))]
+    assert len(links) > len(pages)
+    lost = [(page.name, link) for page, link in links if "://" not in link and not (page.parent / link).exists()]
+    assert lost == []
+
+
+def test_pictures_are_small() -> None:
+    pictures = list((DOCS / "screenshots").glob("*.png"))
+    assert pictures
+    assert [picture.name for picture in pictures if picture.stat().st_size >= 200_000] == []
