@@ -39,6 +39,7 @@ test: lint types browser ## lint, types and every test but the long ones
 
 test-long: env browser ## the tests that take minutes
 	$(bin)/python -m pytest -m long
+	CLFAUDIT_FUZZ_CASES=20000 $(bin)/python -m pytest tests/hostile/test_fuzz.py
 
 accuracy: env ## measure the corpus of faulty and healthy runs
 	$(bin)/python -m tests.corpus.accuracy

@@ -7,7 +7,8 @@ import io
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from mlflow_clfaudit.types import Report, Status, Verdict
 from tests.hostile import files
 from tests.runs import make_run
 
+pytestmark = pytest.mark.slow
+
 CASES = int(os.environ.get("CLFAUDIT_FUZZ_CASES", "2000"))
 SECONDS = 10.0  # of one audit; a thousand times what it takes
 
@@ -40,6 +43,17 @@ fuzzed = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
+
+
+tried: Counter[str] = Counter()
+
+
+@pytest.fixture(autouse=True)
+def cases(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """Say how many cases a test has tried."""
+    before = tried.total()
+    yield
+    record_property("cases", tried.total() - before)
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +209,7 @@ def written(folder: Path, found: list[tuple[str, bytes]]) -> None:
 def test_label_files(
     found: list[tuple[str, bytes]], params: Mapping[str, str], faulty_model: Path, tmp_path: Path
 ) -> None:
+    tried["label_files"] += 1
     folder = tmp_path / "artifacts"
     folder.mkdir(exist_ok=True)
     written(folder, found)
@@ -239,6 +254,7 @@ def curves(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 def test_histories(
     metrics: dict[str, tuple[np.ndarray, np.ndarray]], params: Mapping[str, str], faulty_model: Path
 ) -> None:
+    tried["histories"] += 1
     run = replace(make_run(params=params), metrics=metrics)
     alone = audited(run)
     losses = [values for name, (_, values) in metrics.items() if name == "loss"]
@@ -281,6 +297,7 @@ TAGS = ("mlflow.autologging", "clfaudit.ignore.class-shift", "clfaudit.review", 
 def test_params_tags_and_datasets(
     params: Mapping[str, str], tags: Mapping[str, str], profile: dict[str, Any], name: str, faulty_model: Path
 ) -> None:
+    tried["params_tags_and_datasets"] += 1
     datasets = (Dataset(name, "train", "0", "code", profile), Dataset(name, "eval", "1", "code", profile))
     run = make_run(params=params, tags=tags, datasets=datasets, name=name)
     report = audited(run)
@@ -340,6 +357,7 @@ def configs(draw: st.DrawFn) -> Any:
 @fuzzed
 @given(config=configs(), data=st.data())
 def test_configurations(config: Any, data: st.DataObject, tmp_path: Path) -> None:
+    tried["configurations"] += 1
     files.model(tmp_path / "model", json.dumps(config).encode())
     (tmp_path / "artifacts").mkdir(exist_ok=True)
     np.save(tmp_path / "artifacts" / "y_train.npy", np.arange(60) % data.draw(st.integers(1, 4)))
