@@ -6,6 +6,7 @@ import base64
 import contextlib
 import http.client
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,12 +18,16 @@ WRITES = ("runs/set-tag", "runs/delete-tag", "runs/log-batch", "mlflow-artifacts
 
 @dataclass
 class Faults:
-    """What the proxy does. `fail_from` counts the writes of a run, from 1; `status` 0 closes the connection instead."""
+    """What the proxy does. `fail_from` counts the writes of a run, from 1; `status` 0 closes the connection instead.
+
+    It does so after `delay` seconds, in which the client may have given up.
+    """
 
     address: str = ""
     fail_from: int | None = None
     heal_after: int | None = None
     status: int = 500
+    delay: float = 0.0
     credentials: str | None = None
     writes: list[str] = field(default_factory=list)
 
@@ -53,6 +58,8 @@ def proxy(server: str) -> Iterator[Faults]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             status = faults.answer(self.command, self.path, self.headers.get("Authorization"))
             self.close_connection = True
+            if status is not None:
+                time.sleep(faults.delay)
             if status == 0:
                 return
             if status is not None:

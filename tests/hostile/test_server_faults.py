@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -79,6 +80,25 @@ def test_a_server_that_stumbles_once_is_asked_again(status: int, audited: tuple[
     run, _, new, faults = audited
     faults.writes.clear()
     faults.fail_from, faults.heal_after, faults.status = 2, 2, status
+    attach.write(run, new)
+    assert is_on(run, new)
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_in_time(
+    audited: tuple[Run, Report, Report, Faults], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _, new, faults = audited
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    faults.writes.clear()
+    faults.fail_from, faults.status, faults.delay = 1, 0, 10.0
+    started = time.monotonic()
+    with pytest.raises(NotWritable, match=r"^[^\n]*try --dry-run$"):
+        attach.write(run, new)
+    assert time.monotonic() - started < 60
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")
+    faults.fail_from = None
     attach.write(run, new)
     assert is_on(run, new)
 

@@ -187,17 +187,22 @@ def test_a_call_that_fails_leaves_the_earlier_report(
     assert is_on(run, new)
 
 
-def test_a_read_only_artifact_store_leaves_the_earlier_report(
-    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "problem",
+    [PermissionError(13, "Read-only file system", "/mnt/artifacts"), OSError(28, "No space left on device")],
+    ids=["read-only", "disk full"],
+)
+def test_an_artifact_store_that_takes_nothing_leaves_the_earlier_report(
+    problem: OSError, tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, old, new = reports(log_ordered_run(tmp_path))
     attach.write(run, old)
 
     def refused(self: LocalArtifactRepository, *_: object) -> None:
-        raise PermissionError(13, "Read-only file system", "/mnt/artifacts")
+        raise problem
 
     monkeypatch.setattr(LocalArtifactRepository, "log_artifacts", refused)
-    with pytest.raises(NotWritable, match="Read-only file system"):
+    with pytest.raises(NotWritable, match=str(problem.strerror)):
         attach.write(run, new)
     assert is_on(run, old)
     assert WRITING not in tags_of(run.run_id)
