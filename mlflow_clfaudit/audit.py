@@ -270,7 +270,8 @@ def _environment(evidence: Evidence) -> dict[str, str]:
     if spec is not None and spec.keras_version:
         found["keras of the run"] = spec.keras_version
     if network is not None:
-        found |= {"keras": _version("keras"), "backend": network.backend, "device": network.device}
+        library = {"keras": _version("keras")} if network.classes is None else {}
+        found |= {**library, "backend": network.backend, "device": network.device}
     return found
 
 

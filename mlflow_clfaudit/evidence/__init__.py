@@ -51,13 +51,23 @@ class Provider:
 
 
 _PROVIDERS: dict[str, Provider] = {}
+_INSTEAD: dict[str, tuple[str, Provider]] = {}
 
 
-def provides(*, tier: Tier = Tier.STATIC) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function as the provider of the evidence that it is named after."""
+def provides(
+    *, tier: Tier = Tier.STATIC, where: str | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function as the provider of the evidence that it is named after.
+
+    With `where`, it takes the place of the usual provider in runs that carry the evidence of that name.
+    """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        _PROVIDERS[function.__name__] = Provider(function, tier, Needs.of(function))
+        provider = Provider(function, tier, Needs.of(function))
+        if where is None:
+            _PROVIDERS[function.__name__] = provider
+        else:
+            _INSTEAD[function.__name__] = where, provider
         return function
 
     return decorate
@@ -76,7 +86,7 @@ def made_from(*names: str) -> set[str]:
     found = set(names)
     while grown := {
         name
-        for name, provider in providers().items()
+        for name, provider in [*providers().items(), *((name, item) for name, (_, item) in _INSTEAD.items())]
         if name not in found and found & {*provider.needs.required, *provider.needs.optional}
     }:
         found |= grown
@@ -133,13 +143,18 @@ class Evidence:
         """The dearest tier that computing this piece enters; static for what is given."""
         if name in self._known and not isinstance(self._known[name], Missing):
             return Tier.STATIC
-        provider = providers().get(name)
+        provider = self._provider(name)
         if provider is None:
             return Tier.STATIC
         return max([provider.tier, *(self.tier(need) for need in provider.needs.required)])
 
+    def _provider(self, name: str) -> Provider | None:
+        usual = providers().get(name)
+        where, instead = _INSTEAD.get(name, (None, None))
+        return instead if where is not None and self.find(where) is not None else usual
+
     def _compute(self, name: str) -> Any:
-        provider = providers().get(name)
+        provider = self._provider(name)
         if provider is None:
             return Missing(f"no evidence is named {name!r}")
         if self.tier(name) > self.cap:

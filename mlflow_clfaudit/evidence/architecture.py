@@ -153,7 +153,8 @@ class Head:
     the last activation: they cut Keras's path to the logits. `opaque` are those of them, or of all layers where there
     is no activation, that change values in a way that the file does not tell (Lambda, custom layers, arithmetic).
     `softmax_size` is the size of the axis that a softmax normalises over, `rank` the number of axes of the output
-    (2 for one row of units), `key` the name under which the model returns it, if it returns a dict.
+    (2 for one row of units), `key` the name under which the model returns it, if it returns a dict. `cut` is the
+    threshold that the model itself decides at, where it says so.
     """
 
     name: str = "output"
@@ -171,6 +172,7 @@ class Head:
     metrics: tuple[Metric, ...] = ()
     backend: str | None = None
     key: str | None = None
+    cut: float | None = None
 
     @property
     def activation(self) -> str:
@@ -203,6 +205,8 @@ class Head:
     @property
     def threshold(self) -> float:
         """The value above which a single output means class 1, on the scale that the head gives."""
+        if self.cut is not None:
+            return self.cut
         if self.activation in ("tanh", "softsign", "hard_tanh") and not self.opaque:
             return 0.0
         if self.gives_probabilities or self.loss is None:

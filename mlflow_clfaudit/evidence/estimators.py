@@ -1,12 +1,19 @@
-"""What a saved scikit-learn model says about its own fit, read from its skops file as JSON: nothing is loaded."""
+"""Estimators of scikit-learn and of the boosting libraries: what they answer, and what they say about their own fit.
+
+What a skops file says as JSON is read without loading it.
+"""
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
+import os
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +22,33 @@ import numpy as np
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.archives import DAMAGED, read_member
+from mlflow_clfaudit.evidence.forward import Network
+from mlflow_clfaudit.evidence.spec import Head
+from mlflow_clfaudit.types import Tier
 
+# A flavor's name and the library's own.
+LIBRARIES: Mapping[str, str] = {
+    "sklearn": "scikit-learn",
+    "xgboost": "XGBoost",
+    "lightgbm": "LightGBM",
+    "catboost": "CatBoost",
+}
+# The boosters' own file formats: trees as data, no code.
+NATIVE = (".json", ".ubj", ".xgb", ".lgb", ".txt", ".cb", ".cbm")
+TRUST = "--allow-unsafe, where you trust the model"
+# Classes of scikit-learn that hold data and that skops does not know. Trees and neighbour indices are not among them:
+# their compiled code follows the numbers in the file without looking.
+HARMLESS = {
+    "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.metrics._scorer._PassthroughScorer",
+    "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.StratifiedKFold",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.utils._bunch.Bunch",
+}
 MAX_SCHEMA_BYTES = 32 * 2**20
 MAX_ARRAY_BYTES = 2**20
 MAX_NESTING = 60
@@ -30,13 +63,157 @@ class Solver:
     limit: int
 
 
+@dataclass(frozen=True)
+class Estimator:
+    """A loaded classifier with scikit-learn's interface."""
+
+    model: Any
+    library: str
+
+    @cached_property
+    def classes(self) -> np.ndarray:
+        """The classes (K,) in the order of the outputs.
+
+        Raises:
+            Missing: the model names none, or those of several outputs.
+        """
+        found = getattr(self.model, "classes_", None)
+        if found is None:
+            raise Missing(f"the {self.library} model is no classifier: it names no classes")
+        if isinstance(found, list) and any(np.ndim(item) for item in found):
+            raise Missing("an estimator of several outputs is not judged")
+        return np.asarray(found)
+
+    @property
+    def gives_probabilities(self) -> bool:
+        return hasattr(self.model, "predict_proba")
+
+    @property
+    def threshold(self) -> float | None:
+        """The score above which the model answers class 1, where it was tuned or set; None for the usual one."""
+        if not self.gives_probabilities:
+            return 0.0
+        given = getattr(self.model, "best_threshold_", None)
+        if type(self.model).__name__ == "FixedThresholdClassifier":
+            given = self.model.threshold
+        return float(given) if isinstance(given, int | float) else None
+
+    def predict(self, inputs: Any, **_: Any) -> np.ndarray:
+        """Probabilities (N, K), or else margins: (N, 1) for two classes, where class 1 begins at 0, or (N, K)."""
+        if not self.gives_probabilities and not hasattr(self.model, "decision_function"):
+            raise ValueError("the model answers with classes alone, without scores")
+        score = self.model.predict_proba if self.gives_probabilities else self.model.decision_function
+        found = np.asarray(score(self._named(inputs)), dtype=np.float64)
+        found = found[:, None] if found.ndim == 1 else found
+        if found.ndim != 2 or found.shape[1] not in (1, len(self.classes)):
+            raise ValueError(f"scores of shape {found.shape} for {len(self.classes)} classes")
+        return found
+
+    def decide(self, inputs: Any) -> np.ndarray:
+        """The place in `classes` of the model's own answer to each row, (N,) int64."""
+        answers = np.asarray(self.model.predict(self._named(inputs))).ravel()
+        order = np.argsort(self.classes, kind="stable")
+        return np.asarray(order[np.searchsorted(self.classes[order], answers)], dtype=np.int64)
+
+    def _named(self, inputs: Any) -> Any:
+        """Rows as the model was fitted on them: under the names of its columns, where it knows them."""
+        names = getattr(self.model, "feature_names_in_", None)
+        array = np.asarray(inputs)
+        if names is None or array.ndim != 2 or array.shape[1] != len(names):
+            return array
+        import pandas as pd
+
+        return pd.DataFrame(array, columns=names)
+
+
 @provides()
-def solvers(model_folder: Path, flavors: Mapping[str, Any]) -> tuple[Solver, ...]:
+def estimator_flavor(flavors: Mapping[str, Any]) -> str:
+    """The flavor with scikit-learn's interface that the model was logged in."""
+    found = next((name for name in LIBRARIES if name in flavors), None)
+    if found is None or "keras" in flavors or "tensorflow" in flavors:
+        raise Missing("the logged model is no estimator")
+    return found
+
+
+@provides(tier=Tier.FORWARD)
+def estimator(
+    estimator_flavor: str, model_folder: Path, flavors: Mapping[str, Any], allow_unsafe: bool | None = None
+) -> Estimator:
+    """The logged estimator, loaded from data alone, or from a pickle where that was allowed."""
+    settings = flavors[estimator_flavor]
+    library = LIBRARIES[estimator_flavor]
+    allowed = os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() not in ("false", "0")
+    path = model_folder / str(settings.get("pickled_model", settings.get("data", "")))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if path.suffix == ".skops":
+                if not allowed:
+                    raise Missing("MLFLOW_ALLOW_PICKLE_DESERIALIZATION forbids loading it")
+                return Estimator(_of_skops(path, allow_unsafe=bool(allow_unsafe)), library)
+            own = str(settings.get("model_class", estimator_flavor)).startswith(estimator_flavor)
+            if not (path.suffix in NATIVE and own) and not (allow_unsafe and allowed):
+                raise Missing("the model is a pickle, which is not run", TRUST)
+            flavor = importlib.import_module(f"mlflow.{estimator_flavor}")
+            return Estimator(flavor.load_model(str(model_folder)), library)
+    except Missing:
+        raise
+    except ImportError as error:
+        raise Missing(f"the model does not load: {error}", f"pip install {library.lower()}") from None
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
+        text = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise Missing(f"the model does not load: {text}") from None
+
+
+def _of_skops(path: Path, *, allow_unsafe: bool) -> Any:
+    import skops.io
+
+    # The list in the MLmodel file says what its author trusted, and who wrote the one wrote the other.
+    unknown = set(skops.io.get_untrusted_types(file=path)) - HARMLESS
+    if unknown and not allow_unsafe:
+        raise Missing(f"the model holds {', '.join(sorted(unknown)[:3])}, which may bring code", TRUST)
+    return skops.io.load(path, trusted=sorted(unknown | HARMLESS))
+
+
+@provides(where="estimator_flavor")
+def head(estimator_flavor: str) -> Head:
+    """What an estimator answers with, as far as its flavor tells: probabilities, one a class."""
+    return Head(layer=LIBRARIES[estimator_flavor], kind="Estimator", activations=("softmax",))
+
+
+@provides(tier=Tier.FORWARD, where="estimator_flavor")
+def network(estimator: Estimator, head: Head) -> Network:
+    """The estimator as a model whose rows can be judged; it has no layers, and is not trained anew."""
+
+    def reload() -> Any:
+        raise Missing("only neural networks are trained on")
+
+    return Network(
+        model=estimator,
+        tapped=None,
+        reload=reload,
+        backend=estimator.library,
+        device="CPU",
+        classes=estimator.classes,
+        decide=estimator.decide,
+        head=_head(estimator, head),
+    )
+
+
+def _head(estimator: Estimator, head: Head) -> Head:
+    activations = head.activations if estimator.gives_probabilities else ()
+    return replace(head, activations=activations, cut=estimator.threshold)
+
+
+@provides()
+def solvers(model_folder: Path, flavors: Mapping[str, Any], estimator: Estimator | None = None) -> tuple[Solver, ...]:
     """Every estimator of the model that counts its iterations against a limit."""
     if "sklearn" not in flavors:
         raise Missing("the logged model is not a scikit-learn model")
     path = model_folder / str(flavors["sklearn"].get("pickled_model", "model.skops"))
     if path.suffix != ".skops" or path.parent != model_folder:
+        if estimator is not None:
+            return tuple(_of_loaded(estimator.model))
         raise Missing("the model is a pickle, which is not loaded", "serialization_format='skops' when logging it")
     try:
         with zipfile.ZipFile(path) as archive:
@@ -44,6 +221,21 @@ def solvers(model_folder: Path, flavors: Mapping[str, Any]) -> tuple[Solver, ...
             return tuple(_solvers(archive, schema, 0))
     except (*DAMAGED, TypeError, AttributeError, RecursionError) as error:
         raise Missing(f"the model file cannot be read: {type(error).__name__}") from None
+
+
+def _of_loaded(model: Any, depth: int = 0) -> Iterator[Solver]:
+    """The solvers of an estimator in memory and of the estimators inside it."""
+    if depth > MAX_NESTING or not hasattr(model, "__dict__"):
+        return
+    state = vars(model)
+    taken, limit = state.get("n_iter_"), state.get("max_iter")
+    if isinstance(limit, int) and limit > 0 and taken is not None and np.size(taken):
+        yield Solver(type(model).__name__, int(np.max(taken)), limit)
+    for value in state.values():
+        for item in value if isinstance(value, list | tuple) else [value]:
+            fitted = item[-1] if isinstance(item, tuple) and item else item
+            if hasattr(fitted, "get_params") and not isinstance(fitted, type):
+                yield from _of_loaded(fitted, depth + 1)
 
 
 def _solvers(archive: zipfile.ZipFile, node: Any, depth: int) -> Iterator[Solver]:

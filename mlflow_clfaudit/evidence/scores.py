@@ -141,14 +141,14 @@ def readings(
     logged_scores: tuple[LoggedScore, ...],
     served_by_split: Mapping[str, Served],
     rows: Mapping[str, Rows],
-    spec: Spec,
     head: Head,
+    spec: Spec | None = None,
     labels: Labels | None = None,
 ) -> tuple[Reading, ...]:
     """Every logged score beside the served outputs that it can be about, and what reproduces it."""
-    if len(spec.heads) != 1:
+    if spec is not None and len(spec.heads) != 1:
         raise Missing("which of the outputs a logged score belongs to is not known")
-    if spec.heads[0].activations != head.activations:
+    if spec is not None and spec.heads[0].activations != head.activations:
         raise Missing("the logged scores are those of the model as it was saved")
     found = []
     for score in logged_scores:

@@ -17,6 +17,7 @@ from mlflow_clfaudit.evidence.run import LOG_MODEL
 
 __all__ = ["Head", "Layer", "Loss", "Metric", "Optimizer", "Spec", "head", "keras_file", "loss", "spec"]
 
+ESTIMATORS = ("sklearn", "xgboost", "lightgbm", "catboost")
 MAX_CONFIG_BYTES = 32 * 2**20
 
 
@@ -24,6 +25,8 @@ MAX_CONFIG_BYTES = 32 * 2**20
 def keras_file(model_folder: Path, flavors: Mapping[str, Any]) -> Path:
     """The .keras file of the logged model."""
     if "keras" not in flavors and "tensorflow" not in flavors:
+        if any(flavor in flavors for flavor in ESTIMATORS):
+            raise Missing("an estimator has no layers, no loss function and no optimizer of Keras")
         raise Missing(f"the logged model is not a Keras model but {', '.join(sorted(flavors))}", LOG_MODEL)
     found = sorted(model_folder.glob("data/*.keras")) or sorted(model_folder.glob("**/*.keras"))
     if not found:
@@ -65,6 +68,8 @@ def head(spec: Spec, output: int) -> Head:
 @provides()
 def loss(head: Head) -> Loss:
     """The compiled loss of the head."""
+    if head.loss is None and head.kind == "Estimator":
+        raise Missing("an estimator has no compiled loss")
     if head.loss is None:
         raise Missing("the model was saved without its loss", "model.compile(loss=…) before logging the model")
     return head.loss

@@ -24,10 +24,11 @@ def baseline_wins(served: Served, *, good: float = 0.95) -> Iterator[Finding]:
     decision by .05 in balanced accuracy, p < .01 for two tries. Otherwise nothing is reported.
 
     ## Fix
-    Ship the baseline until the network beats it; see the finding that this is listed under.
+    Ship the baseline until the model beats it; see the finding that this is listed under.
 
     ## When it is legitimate
-    Little data, where intervals overlap.
+    Little data, where intervals overlap. An estimator that is a simple model by choice: for those of scikit-learn and
+    the boosting libraries it is information.
     """
     if served.balanced_accuracy < good and served.tells_classes:
         yield Finding("The network leaves room for a baseline.", evidence={"served": served.balanced_accuracy})
@@ -37,6 +38,7 @@ def baseline_wins(served: Served, *, good: float = 0.95) -> Iterator[Finding]:
 def fitted_on_the_same_rows(
     finding: Finding,
     input_probe: Probe,
+    served: Served,
     tree_probe: Probe | None = None,
     *,
     gain: float = 0.05,
@@ -47,12 +49,14 @@ def fitted_on_the_same_rows(
     p_value = min(best.p_value * len(probes), 1.0)
     if best.gain < gain or p_value >= significance:
         return None
+    chosen = served.head.kind == "Estimator"
     where = f"{best.rows} {'held-out' if best.held_out else 'kept-aside'} rows"
     return replace(
         finding,
         message=f"{best.name[:1].upper()}{best.name[1:]} reaches balanced accuracy {best.balanced_accuracy:.2f}, the "
-        f"network {best.served_balanced_accuracy:.2f}, on {where}.",
-        fix="ship the baseline until the network beats it",
+        f"{'model' if chosen else 'network'} {best.served_balanced_accuracy:.2f}, on {where}.",
+        fix="ship the baseline until the model beats it",
+        severity=Severity.INFO if chosen else finding.severity,
         evidence={probe.name: probe.balanced_accuracy for probe in probes} | {"served": best.served_balanced_accuracy},
         proof=Proof(
             Grade.B,

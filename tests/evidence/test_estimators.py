@@ -1,0 +1,241 @@
+"""Estimators of scikit-learn: trained here, logged as MLflow logs them, judged through the public entry point."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import make_classification
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, train_test_split
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from mlflow_clfaudit import audit_run
+from mlflow_clfaudit.evidence.estimators import Estimator
+from mlflow_clfaudit.evidence.forward import known_indices
+from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.types import Report, Severity, Status, Verdict
+from tests.kit import proof_of
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a classification task in three splits."""
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_val: np.ndarray
+    y_val: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+
+def table(classes: int = 2, *, share: float = 0.5, seed: int = 0, names: list[str] | None = None) -> Table:
+    """1500 rows of 8 columns; `share` of them of class 0 where there are two classes."""
+    x, y = make_classification(
+        1_500,
+        8,
+        n_informative=5,
+        n_classes=classes,
+        weights=[share] if classes == 2 else None,
+        class_sep=1.2,
+        flip_y=0.02,
+        random_state=seed,
+    )
+    codes = y if names is None else np.array(names)[y]
+    x_train, x_rest, y_train, y_rest = train_test_split(x, codes, test_size=800, stratify=codes, random_state=0)
+    x_val, x_test, y_val, y_test = train_test_split(x_rest, y_rest, test_size=400, stratify=y_rest, random_state=0)
+    return Table(x_train, y_train, x_val, y_val, x_test, y_test)
+
+
+def log(
+    model: Any,
+    rows: Table,
+    folder: Path,
+    *,
+    serialization: str = "skops",
+    accuracy: Callable[[np.ndarray, np.ndarray], float] | None = None,
+    **changed: np.ndarray,
+) -> str:
+    """Log the fitted model, its held-out rows and its test accuracy; `changed` replaces arrays that are logged."""
+    with mlflow.start_run() as run:
+        options: dict[str, Any] = {"skops_trusted_types": trusted(model)} if serialization == "skops" else {}
+        mlflow.sklearn.log_model(
+            model, name="model", serialization_format=serialization, pip_requirements=["scikit-learn"], **options
+        )
+        for split in ("train", "val", "test"):
+            for kind in ("X", "y"):
+                name = f"{kind}_{split}"
+                np.save(folder / f"{name}.npy", changed.get(name, getattr(rows, name.lower())))
+                mlflow.log_artifact(str(folder / f"{name}.npy"), "data")
+        answers = model.predict(rows.x_test)
+        score = accuracy or (lambda truth, answered: float(np.mean(truth == answered)))
+        mlflow.log_metric("test_accuracy", score(rows.y_test, answers))
+    return str(run.info.run_id)
+
+
+def trusted(model: Any) -> list[str]:
+    import skops.io
+
+    return list(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
+
+
+def audited(run_id: str, **options: Any) -> Report:
+    return audit_run(run_id, dry_run=True, **options)
+
+
+def alarms(report: Report) -> list[str]:
+    return [f"{item.check}: {item.message}" for item in report.findings if item.level.at_least(Severity.WARN)]
+
+
+NAMES = ["ant", "bee", "cat"]
+BOOSTED = HistGradientBoostingClassifier(max_iter=15, random_state=0)
+HEALTHY: dict[str, tuple[Any, Table]] = {
+    "three classes": (LogisticRegression(), table(3)),
+    "margins": (make_pipeline(StandardScaler(), SVC()), table()),
+    "margins of three": (make_pipeline(StandardScaler(), SVC()), table(3)),
+    "search": (GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=3), table()),
+    "calibrated": (CalibratedClassifierCV(GaussianNB(), cv=3), table()),
+    "forest": (RandomForestClassifier(40, random_state=0), table()),
+    "boosting of text labels": (BOOSTED, table(3, names=NAMES)),
+    "boosting of a rare class": (BOOSTED, table(share=0.8)),
+    "network": (make_pipeline(StandardScaler(), MLPClassifier((16,), max_iter=1_000, random_state=0)), table()),
+    "own threshold": (FixedThresholdClassifier(LogisticRegression(), threshold=0.35), table(share=0.8)),
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_estimator_is_judged_and_found_healthy(name: str, tracking_uri: str, tmp_path: Path) -> None:
+    model, rows = HEALTHY[name]
+    report = audited(log(model.fit(rows.x_train, rows.y_train), rows, tmp_path), allow_unsafe=True)
+    assert alarms(report) == []
+    assert report.verdict is Verdict.HEALTHY
+    assert "scikit-learn, CPU" in report.headline
+    assert not [outcome for outcome in report.outcomes if outcome.status is Status.FAILED]
+    ran = {outcome.check for outcome in report.outcomes if outcome.status in (Status.PASSED, Status.FIRED)}
+    assert {"permuted-labels", "scored-in-wrong-label-space", "majority-accuracy", "threshold-off"} <= ran
+    of_layers = {outcome.check for outcome in report.outcomes if "no layers" in (outcome.reason or "")}
+    assert {"no-nonlinearity", "bottleneck"} <= of_layers
+
+
+@pytest.fixture
+def fitted() -> tuple[Any, Table]:
+    rows = table(share=0.8)
+    return LogisticRegression().fit(rows.x_train, rows.y_train), rows
+
+
+def test_a_threshold_far_off_is_found(fitted: tuple[Any, Table], tracking_uri: str, tmp_path: Path) -> None:
+    _, rows = fitted
+    model = FixedThresholdClassifier(LogisticRegression(), threshold=0.97).fit(rows.x_train, rows.y_train)
+    report = audited(log(model, rows, tmp_path))
+    assert report.root_cause == "threshold-off"
+    (finding,) = [item for item in report.findings if item.check == "threshold-off"]
+    assert "cut at 0.97" in finding.message
+    assert (proof_of(finding).after or 0) - (proof_of(finding).before or 0) > 0.1
+
+
+def test_labels_under_other_names_are_found(tracking_uri: str, tmp_path: Path) -> None:
+    rows = table(3, names=NAMES)
+    turned = {name: dict(zip(NAMES, [*NAMES[1:], NAMES[0]], strict=True))[name] for name in NAMES}
+    model = LogisticRegression().fit(rows.x_train, rows.y_train)
+    changed = {
+        f"y_{split}": np.array([turned[name] for name in labels])
+        for split, labels in (("train", rows.y_train), ("val", rows.y_val), ("test", rows.y_test))
+    }
+    assert audited(log(model, rows, tmp_path, **changed)).root_cause == "permuted-labels"
+
+
+def test_an_accuracy_in_another_label_space_is_found(tracking_uri: str, tmp_path: Path) -> None:
+    rows = table(3)
+    model = LogisticRegression().fit(rows.x_train, rows.y_train)
+    one_up = {f"y_{split}": getattr(rows, f"y_{split}") + 1 for split in ("train", "val", "test")}
+    run_id = log(model, rows, tmp_path, accuracy=lambda truth, answers: float(np.mean(truth + 1 == answers)), **one_up)
+    assert audited(run_id).root_cause == "scored-in-wrong-label-space"
+
+
+def test_an_accuracy_of_the_other_class_is_found(fitted: tuple[Any, Table], tracking_uri: str, tmp_path: Path) -> None:
+    report = audited(log(*fitted, tmp_path, accuracy=lambda truth, answers: float(np.mean(truth != answers))))
+    assert report.root_cause == "inverted-positive-class"
+
+
+def test_shuffled_test_rows_are_found(tracking_uri: str, tmp_path: Path) -> None:
+    rows = table()
+    model = make_pipeline(StandardScaler(), SVC()).fit(rows.x_train, rows.y_train)
+    shuffled = np.random.default_rng(2).permutation(rows.y_test)
+    assert audited(log(model, rows, tmp_path, y_test=shuffled)).root_cause == "misaligned-rows"
+
+
+def test_a_pickle_is_run_only_where_that_was_allowed(
+    fitted: tuple[Any, Table], tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = log(*fitted, tmp_path, serialization="cloudpickle")
+    refused = {outcome.check: outcome for outcome in audited(run_id).outcomes}["permuted-labels"]
+    assert refused.reason == "the model is a pickle, which is not run"
+    assert "--allow-unsafe" in (refused.how_to_supply or "")
+    allowed = audited(run_id, allow_unsafe=True)
+    assert "400 validation rows" in allowed.headline
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    assert "400 validation rows" not in audited(run_id, allow_unsafe=True).headline
+
+
+def test_a_skops_file_of_unknown_types_is_run_only_where_that_was_allowed(tracking_uri: str, tmp_path: Path) -> None:
+    rows = table()
+    run_id = log(RandomForestClassifier(5, random_state=0).fit(rows.x_train, rows.y_train), rows, tmp_path)
+    refused = {outcome.check: outcome for outcome in audited(run_id).outcomes}["permuted-labels"]
+    assert "sklearn.tree._tree.Tree" in (refused.reason or "")
+    assert "400 validation rows" in audited(run_id, allow_unsafe=True).headline
+
+
+def test_a_pickled_solver_at_its_limit_is_found(tracking_uri: str, tmp_path: Path) -> None:
+    rows = table()
+    with pytest.warns(ConvergenceWarning):
+        model = LogisticRegression(max_iter=2).fit(rows.x_train, rows.y_train)
+    report = audited(log(model, rows, tmp_path, serialization="cloudpickle"), allow_unsafe=True)
+    assert "solver-not-converged" in [item.check for item in report.findings]
+
+
+def test_columns_are_given_their_names() -> None:
+    rows = table()
+    names = [f"column {number}" for number in range(8)]
+    model = LogisticRegression().fit(pd.DataFrame(rows.x_train, columns=names), rows.y_train)
+    estimator = Estimator(model, "scikit-learn")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(estimator.predict(rows.x_val).sum(axis=1), 1.0)
+        np.testing.assert_array_equal(estimator.decide(rows.x_val), np.argmax(estimator.predict(rows.x_val), axis=1))
+
+
+@pytest.mark.parametrize(
+    ("labels", "known", "expected", "classes"),
+    [
+        ([2, 1, 2], [1, 2], [1, 0, 1], 2),
+        (["b", "a"], ["a", "b"], [1, 0], 2),
+        ([1.0, 2.0], [1, 2], [0, 1], 2),
+        ([True, False], [False, True], [1, 0], 2),
+        (["b", "a"], [0, 1], [1, 0], 2),
+        ([1, 2, 3], [0, 1, 2], [0, 1, 2], 3),
+        ([0, 1, 7], [0, 1], [0, 1, 2], 3),
+    ],
+)
+def test_labels_are_places_in_the_classes_of_the_model(
+    labels: list[Any], known: list[Any], expected: list[int], classes: int
+) -> None:
+    truth, count = known_indices(LabelSet(np.array(labels)), np.array(known))
+    assert truth.tolist() == expected
+    assert count == classes
