@@ -136,6 +136,14 @@ def test_a_healthy_estimator_is_judged_and_found_healthy(name: str, tracking_uri
     assert {"no-nonlinearity", "bottleneck"} <= of_layers
 
 
+def test_a_hard_problem_is_not_called_a_lack_of_training(tracking_uri: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(size=(1_500, 8)) + 0.1 * np.tile([[0.0], [1.0]], (750, 1))
+    codes = np.tile([0, 1], 750)
+    rows = Table(noise[:700], codes[:700], noise[700:1100], codes[700:1100], noise[1100:], codes[1100:])
+    report = audited(log(LogisticRegression().fit(rows.x_train, rows.y_train), rows, tmp_path))
+    assert "under-trained" not in [item.check for item in report.findings]
+
+
 @pytest.fixture
 def fitted() -> tuple[Any, Table]:
     rows = table(share=0.8)
