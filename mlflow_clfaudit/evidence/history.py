@@ -290,7 +290,8 @@ def _restored_step(run: Run) -> int | None:
     """The extra step that MLflow adds when EarlyStopping restored an earlier epoch's weights."""
     if "restored_epoch" not in run.metrics or "stopped_epoch" not in run.metrics:
         return None
-    return int(run.metrics["stopped_epoch"][1][-1]) + 1
+    stopped = run.metrics["stopped_epoch"][1]
+    return int(stopped[-1]) + 1 if len(stopped) and np.isfinite(stopped[-1]) else None
 
 
 def _literal(text: str | None) -> object:
