@@ -259,6 +259,8 @@ def _head(layers: Mapping[str, Layer], output: str) -> Head:
     chain: list[Layer] = []
     layer: Layer | None = layers[output]
     while layer is not None and layer.ours and layer.kind in PASSING and len(layer.reads) == 1:
+        if layer in chain:
+            raise ValueError("its layers read each other in a circle")
         chain.append(layer)
         layer = layers.get(layer.reads[0])
     if layer is None:

@@ -169,6 +169,16 @@ def test_ten_thousand_layers_are_read(tmp_path: Path) -> None:
     assert audited(tmp_path).root_cause == "softmax-on-one-unit"
 
 
+@pytest.mark.parametrize("kind", ["Dropout", "Activation"])
+def test_layers_that_read_each_other_in_a_circle(kind: str, tmp_path: Path) -> None:
+    twice = {"class_name": kind, "config": {"name": "twice", "rate": 0.5, "activation": "linear"}}
+    layers = [files.dense("hidden", 8, "relu"), twice, twice, files.dense("head", 8, "linear")]
+    files.model(tmp_path / "middle" / "model", files.sequential(*layers))
+    audited(tmp_path / "middle")
+    files.model(tmp_path / "end" / "model", files.sequential(*layers, twice, twice))
+    assert "its layers read each other in a circle" in reasons(audited(tmp_path / "end"))
+
+
 def test_no_name_in_an_archive_leads_anywhere(tmp_path: Path) -> None:
     names = ("../../escaped", "/tmp/escaped-absolutely", "data/../../../escaped", "C:\\escaped", "assets/../../escaped")  # noqa: S108
     files.model(tmp_path / "model", members=dict.fromkeys(names, b"acted"))

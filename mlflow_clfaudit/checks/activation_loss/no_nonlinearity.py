@@ -84,9 +84,12 @@ def _linear_before(layer: Layer, by_name: dict[str, Layer]) -> Layer | None:
     if layer.kind not in LINEAR_MAPS or not layer.ours or len(layer.reads) != 1:
         return None
     before = by_name.get(layer.reads[0])
+    passed: set[str] = set()
     while before is not None and before.kind in BETWEEN and before.ours:
-        if before.activation != "linear" or len(before.reads) != 1:
+        # A damaged file may name a layer twice, so that it reads itself.
+        if before.activation != "linear" or len(before.reads) != 1 or before.name in passed:
             return None
+        passed.add(before.name)
         before = by_name.get(before.reads[0])
     if before is None or before.kind not in LINEAR_MAPS or before.activation != "linear" or not before.ours:
         return None
