@@ -56,8 +56,10 @@ def inputs_differ_between_splits(
     inputs-transformed-differently.
     """
     train = logged_inputs.splits.get("train")
-    if train is None or isinstance(train, dict):
-        raise Missing("the run has no training inputs in one array", 'mlflow.log_artifact("X_train.npy", "data")')
+    if train is None or isinstance(train, dict) or train.dtype.kind not in "fiub":
+        raise Missing(
+            "the run has no training inputs in one array of numbers", 'mlflow.log_artifact("X_train.npy", "data")'
+        )
     if input_transform is not None:
         return
     shifted = {
@@ -71,6 +73,7 @@ def inputs_differ_between_splits(
         if (
             array is None
             or isinstance(array, dict)
+            or array.dtype.kind not in "fiub"
             or array.shape[1:] != train.shape[1:]
             or count(array) < minimum_rows
         ):
