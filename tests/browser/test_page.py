@@ -97,7 +97,7 @@ def test_nothing_lies_beside_the_page(browser: Browser, faulty: str, width: int)
 
 
 def test_the_page_of_many_rows_and_classes_is_drawn_at_once(browser: Browser, tmp_path: Path) -> None:
-    """10,000 rows of 100 classes: under 300 ms on a machine that does nothing else (236 ms were measured on a busy one).
+    """10,000 rows of 100 classes: under 300 ms on a machine that does nothing else; 236 ms were measured on a busy one.
 
     The best of a few loads counts, and twice the time is allowed where other tests run beside this one.
     """
