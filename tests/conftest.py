@@ -25,6 +25,12 @@ settings.register_profile("mlflow_clfaudit", deadline=None)
 settings.load_profile("mlflow_clfaudit")
 
 
+@pytest.fixture(autouse=True)
+def no_experiment_of_an_earlier_test() -> None:
+    """mlflow.set_experiment leaves its id in the environment, where the scripts that a test starts would find it."""
+    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite tracking store without runs, made once: MLflow takes two seconds to create its tables."""

@@ -46,7 +46,7 @@ for watched in watcher.watch(every=0.5, warning=print):
 @pytest.mark.parametrize(
     ("processes", "each", "watching", "limit"),
     [
-        pytest.param(4, 6, ["-c", WATCHING], 240, marks=pytest.mark.slow, id="24 runs of 4 processes"),
+        pytest.param(4, 6, ["-c", WATCHING], 600, marks=pytest.mark.slow, id="24 runs of 4 processes"),
         pytest.param(
             8,
             25,
@@ -113,7 +113,9 @@ def test_each_run_is_audited_exactly_once(
     )
     assert audits == [1] * (processes * each)
     assert {run.data.tags["clfaudit.root_cause"] for run in runs} == {"tail-split-of-ordered-data"}
-    assert not [run for run in runs if leases(run.data.tags)]
+    # What the killed watcher held when it had just written its verdict ends by itself.
+    left = {name for run in runs for name in leases(run.data.tags)}
+    assert {name.split("-")[-2] for name in left} <= {str(watchers[0].pid)}
     assert min(shares) > 0
 
 
