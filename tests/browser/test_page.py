@@ -97,10 +97,7 @@ def test_nothing_lies_beside_the_page(browser: Browser, faulty: str, width: int)
 
 
 def test_the_page_of_many_rows_and_classes_is_drawn_at_once(browser: Browser, tmp_path: Path) -> None:
-    """10,000 rows of 100 classes: under 300 ms on a machine that does nothing else; 236 ms were measured on a busy one.
-
-    The best of a few loads counts, and twice the time is allowed where other tests run beside this one.
-    """
+    """10,000 rows of 100 classes. The best of a few loads counts: a shared machine has slow moments."""
     html = to_html(make_large())
     assert len(html.encode()) < 500_000
     address = written(tmp_path, html)
@@ -110,7 +107,7 @@ def test_the_page_of_many_rows_and_classes_is_drawn_at_once(browser: Browser, tm
         page.goto(address)
         milliseconds.append(drawn(page))
         page.context.close()
-    assert min(milliseconds) < 600, milliseconds
+    assert min(milliseconds) < 300, milliseconds
 
 
 def drawn(page: Page) -> float:
