@@ -300,7 +300,9 @@ def label_set(values: np.ndarray, source: str) -> LabelSet:
     column = array.ndim == 2 and array.shape[1] == 1
     if column:
         array = array[:, 0]
-    if array.dtype.kind in "OS":
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "replace")
+    elif array.dtype.kind == "O":
         array = array.astype(str)
     if array.dtype.kind not in "fiubU" or array.ndim not in (1, 2):
         raise Missing(f"{source}: labels of dtype {array.dtype} and shape {array.shape} are not judged")

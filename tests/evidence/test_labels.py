@@ -324,6 +324,10 @@ def test_what_is_no_array_of_labels(values: np.ndarray, reason: str) -> None:
 
 def test_bytes_are_text() -> None:
     assert label_set(np.array([b"cat", b"dog"]), "y.npy").values.tolist() == ["cat", "dog"]
+    assert label_set(np.array(["chèvre".encode(), b"\xe2"]), "y.npy").values.tolist() == [
+        "chèvre",
+        "\N{REPLACEMENT CHARACTER}",
+    ]
 
 
 def test_classes_of_all_splits() -> None:
