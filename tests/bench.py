@@ -140,9 +140,10 @@ def measure() -> dict[str, float]:
         ]
         timed = commands(*runs)
         taken: dict[str, list[float]] = {name: [] for name in timed}
-        for _ in range(ROUNDS):
+        for place in range(ROUNDS):
             for name, command in timed.items():
                 taken[name].append(seconds(command, environment))
+                sys.stderr.write(f"round {place + 1} of {ROUNDS}: {name}: {taken[name][-1]:.2f} s\n")
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
