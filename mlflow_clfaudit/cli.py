@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,32 @@ from mlflow_clfaudit.errors import AuditError, UsageError, redacted
 from mlflow_clfaudit.types import Report, Severity, Verdict, Word
 
 FORMATS = ("text", "json", "jsonl", "markdown", "github")
+PAGE_FORMATS = ("text", "markdown", "json")
+
+# Options that several commands share.
+TIER = click.option(
+    "--tier",
+    type=click.Choice(["static", "forward", "probe"]),
+    default="probe",
+    show_default=True,
+    help="The dearest tier: files only, one pass of the model, or short counterfactual trainings.",
+)
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    default="auto",
+    show_default=True,
+    help="Where models run.",
+)
+BUDGET = click.option(
+    "--budget", default=20.0, show_default=True, help="Seconds for the counterfactual trainings of a run."
+)
+TRACKING_URI = click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Write nothing to MLflow.")
+
+
+def _format(choices: tuple[str, ...], text: str) -> Callable[[Any], Any]:
+    return click.option("--format", "form", type=click.Choice(choices), default="text", show_default=True, help=text)
 
 
 class RunIdGroup(click.Group):
@@ -76,20 +102,8 @@ def cli() -> None:
     metavar="GOAL",
     help="What thresholds are judged by: fp=1,fn=20 or recall=0.95 or precision=0.9; else balanced accuracy.",
 )
-@click.option(
-    "--tier",
-    type=click.Choice(["static", "forward", "probe"]),
-    default="probe",
-    show_default=True,
-    help="The dearest tier: files only, one pass of the model, or short counterfactual trainings.",
-)
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "gpu"]),
-    default="auto",
-    show_default=True,
-    help="Where the model runs.",
-)
+@TIER
+@DEVICE
 @click.option("--select", "selected", multiple=True, metavar="NAME", help="Only this check or area.")
 @click.option("--ignore", multiple=True, metavar="NAME=REASON", help="A check that does not count, and why.")
 @click.option(
@@ -99,19 +113,12 @@ def cli() -> None:
     show_default=True,
     help="Exit with 1 at this severity or above.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
-    default="text",
-    show_default=True,
-    help="What is printed; a machine-readable format prints nothing else on stdout.",
-)
+@_format(FORMATS, "What is printed; a machine-readable format prints nothing else on stdout.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write the report as JSON here too.")
-@click.option("--budget", default=20.0, show_default=True, help="Seconds for counterfactual trainings.")
+@BUDGET
 @click.option("--allow-unsafe", is_flag=True, help="Run code that the model brings along: Lambda layers, pickles.")
-@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
-@click.option("--dry-run", is_flag=True, help="Write nothing to MLflow.")
+@TRACKING_URI
+@DRY_RUN
 def run_command(
     run_ids: tuple[str, ...],
     model_uri: str | None,
@@ -191,7 +198,7 @@ def explain_command(name: str) -> None:
     "--ignore", multiple=True, metavar="NAME=REASON", help="A check that does not count on this run, and why."
 )
 @click.option("--withdraw", is_flag=True, help="Take the run's word back.")
-@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+@TRACKING_URI
 def review_command(
     run_id: str,
     accept: str | None,
@@ -212,14 +219,7 @@ def review_command(
 @cli.command("diff")
 @click.argument("run_a")
 @click.argument("run_b")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "markdown", "json"]),
-    default="text",
-    show_default=True,
-    help="What is printed; markdown is for a pull request.",
-)
+@_format(PAGE_FORMATS, "What is printed; markdown is for a pull request.")
 @click.option(
     "--fail-on",
     type=click.Choice(["blocker", "error", "warn", "never"]),
@@ -227,7 +227,7 @@ def review_command(
     show_default=True,
     help="Exit with 1 when a finding of this severity or above appeared or got worse.",
 )
-@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+@TRACKING_URI
 def diff_command(run_a: str, run_b: str, form: str, fail_on: str, tracking_uri: str | None) -> None:
     """Show which findings appeared, went away or changed between two audited runs."""
     from mlflow_clfaudit.difference import difference, to_json, to_markdown, to_text
@@ -244,17 +244,10 @@ def diff_command(run_a: str, run_b: str, form: str, fail_on: str, tracking_uri: 
 @cli.command("summary")
 @click.option("--experiment", required=True, help="The experiment, by name or id.")
 @click.option("--filter", "filter_string", default="", help="An MLflow search filter; all runs when left out.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "markdown", "json"]),
-    default="text",
-    show_default=True,
-    help="What is printed.",
-)
+@_format(PAGE_FORMATS, "What is printed.")
 @click.option("--html", "html_file", type=click.Path(dir_okay=False), help="Write the page here too.")
-@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
-@click.option("--dry-run", is_flag=True, help="Write nothing to MLflow.")
+@TRACKING_URI
+@DRY_RUN
 def summary_command(
     experiment: str, filter_string: str, form: str, html_file: str | None, tracking_uri: str | None, dry_run: bool
 ) -> None:
@@ -283,22 +276,10 @@ def summary_command(
 @click.option(
     "--every", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds between two looks."
 )
-@click.option(
-    "--tier",
-    type=click.Choice(["static", "forward", "probe"]),
-    default="probe",
-    show_default=True,
-    help="The dearest tier allowed.",
-)
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "gpu"]),
-    default="auto",
-    show_default=True,
-    help="Where models run.",
-)
-@click.option("--budget", default=20.0, show_default=True, help="Seconds for counterfactual trainings, for each run.")
-@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+@TIER
+@DEVICE
+@BUDGET
+@TRACKING_URI
 def watch_command(
     experiments: tuple[str, ...],
     once: bool,
@@ -326,22 +307,9 @@ def watch_command(
     show_default=True,
     help="Do not move it at this severity or above.",
 )
-@click.option(
-    "--tier",
-    type=click.Choice(["static", "forward", "probe"]),
-    default="probe",
-    show_default=True,
-    help="The dearest tier allowed.",
-)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
-    default="text",
-    show_default=True,
-    help="How the report is printed; what became of the alias is on stderr.",
-)
-@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+@TIER
+@_format(FORMATS, "How the report is printed; what became of the alias is on stderr.")
+@TRACKING_URI
 def promote_command(
     name: str, version: str, alias: str, fail_on: str, tier: str, form: str, tracking_uri: str | None
 ) -> None:
@@ -365,7 +333,7 @@ def promote_command(
 
 
 @cli.command("doctor")
-@click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+@TRACKING_URI
 def doctor_command(tracking_uri: str | None) -> None:
     """Say in ten lines what works here: versions, device, hook, tracking store. Exits with 3 where an audit cannot."""
     from mlflow_clfaudit.doctor import show
