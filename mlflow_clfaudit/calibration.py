@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+import scipy
 
 from mlflow_clfaudit.measures import TINY
 
@@ -26,7 +24,7 @@ class Recalibration:
 
 def log_odds(probabilities: np.ndarray) -> np.ndarray:
     """The log-odds of probabilities, clipped as float32 rounds them."""
-    return np.asarray(special.logit(np.clip(probabilities.astype(np.float64), TINY, 1 - TINY)))
+    return np.asarray(scipy.special.logit(np.clip(probabilities.astype(np.float64), TINY, 1 - TINY)))
 
 
 def recalibration(outcomes: np.ndarray, probabilities: np.ndarray) -> Recalibration | None:
@@ -34,23 +32,25 @@ def recalibration(outcomes: np.ndarray, probabilities: np.ndarray) -> Recalibrat
 
     The intercept is that at slope 1, calibration in the large, from the ratio of observed to expected outcomes.
     """
+    from sklearn.linear_model import LogisticRegression
+
     if len(np.unique(outcomes)) < 2:
         return None
     odds = log_odds(probabilities)
     model = LogisticRegression(C=np.inf, max_iter=1000).fit(odds[:, None], outcomes)
     slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
-    fitted = special.expit(intercept + slope * odds)
+    fitted = scipy.special.expit(intercept + slope * odds)
     weights = fitted * (1 - fitted)
     information = np.array([[weights.sum(), (weights * odds).sum()], [0.0, (weights * odds**2).sum()]])
     information[1, 0] = information[0, 1]
     if not np.isfinite(slope) or np.linalg.matrix_rank(information) < 2:
         return None
     errors = np.sqrt(np.diag(np.linalg.inv(information)))
-    width = float(stats.norm.ppf(0.995))
+    width = float(scipy.stats.norm.ppf(0.995))
     rate, expected = (float(np.mean(values)) for values in (outcomes, probabilities))
     if not 0 < expected < 1:
         return None
-    large = float(special.logit(rate) - special.logit(expected))
+    large = float(scipy.special.logit(rate) - scipy.special.logit(expected))
     large_error = 1 / np.sqrt(len(outcomes) * rate * (1 - rate))
     return Recalibration(
         slope,
@@ -64,6 +64,9 @@ def recalibration(outcomes: np.ndarray, probabilities: np.ndarray) -> Recalibrat
 
 def cross_fitted_recalibration(outcomes: np.ndarray, probabilities: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Probabilities (N,) recalibrated by Platt scaling fitted on the other half of the rows."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold
+
     odds, corrected = log_odds(probabilities)[:, None], np.array(probabilities, dtype=np.float64)
     for learn, judge in StratifiedKFold(2, shuffle=True, random_state=seed).split(odds, outcomes):
         model = LogisticRegression(C=np.inf, max_iter=1000).fit(odds[learn], outcomes[learn])

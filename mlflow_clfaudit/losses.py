@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
+import scipy
 
 from mlflow_clfaudit.evidence.architecture import Head, Loss
 from mlflow_clfaudit.evidence.history import History
@@ -85,7 +85,7 @@ def unlike(loss: Loss, targets: np.ndarray, outputs: np.ndarray) -> float | None
 
 def entropy(shares: np.ndarray) -> float:
     """The cross-entropy, in nats, of the best constant prediction for classes of these shares (K,)."""
-    return float(np.sum(special.entr(shares)))
+    return float(np.sum(scipy.special.entr(shares)))
 
 
 def logged(history: History | None, head: Head) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
-from sklearn.metrics import precision_recall_curve, recall_score, roc_auc_score, roc_curve
-from sklearn.model_selection import StratifiedKFold
+import scipy
 
 TINY = 1e-7
 
 
 def balanced_accuracy(truth: np.ndarray, decision: np.ndarray) -> float:
     """The mean recall over the classes that occur in `truth`; both (N,) integer."""
+    from sklearn.metrics import recall_score
+
     present = np.unique(truth)
     return float(recall_score(truth, decision, labels=present, average="macro", zero_division=0))
 
@@ -31,7 +31,7 @@ def mcnemar(before: np.ndarray, after: np.ndarray) -> float:
     lost = int(np.sum(before & ~after))
     if gained + lost == 0:
         return 1.0
-    return float(stats.binomtest(gained, gained + lost, 0.5, alternative="greater").pvalue)
+    return float(scipy.stats.binomtest(gained, gained + lost, 0.5, alternative="greater").pvalue)
 
 
 def paired_bootstrap(
@@ -69,16 +69,18 @@ def accuracy_p_value(truth: np.ndarray, before: np.ndarray, after: np.ndarray) -
         # One added row of each sign keeps the variance from being zero where every row changes alike.
         spread = np.var(np.append(gain, [1.0, -1.0]))
         variance += spread / rows / len(present) ** 2
-    return float(stats.norm.sf(mean / np.sqrt(variance)))
+    return float(scipy.stats.norm.sf(mean / np.sqrt(variance)))
 
 
 def majority_p_value(correct: int, rows: int, share: float) -> float:
     """The one-sided exact binomial p-value that `correct` of `rows` beats always saying the majority class."""
-    return float(stats.binomtest(correct, rows, share, alternative="greater").pvalue)
+    return float(scipy.stats.binomtest(correct, rows, share, alternative="greater").pvalue)
 
 
 def area_under_curve(truth: np.ndarray, scores: np.ndarray) -> float | None:
     """ROC AUC of binary scores, or None where only one class occurs."""
+    from sklearn.metrics import roc_auc_score
+
     if len(np.unique(truth)) != 2 or not np.all(np.isfinite(scores)):
         return None
     return float(roc_auc_score(truth, scores))
@@ -101,17 +103,17 @@ def information_ratio(truth: np.ndarray, probabilities: np.ndarray, *, squared: 
         constant = float(np.sum(shares * (1 - shares)))
         actual = float(np.mean(np.sum((probabilities - np.eye(classes)[truth]) ** 2, axis=1)))
     else:
-        constant = float(stats.entropy(shares))
+        constant = float(scipy.stats.entropy(shares))
         actual = cross_entropy(truth, probabilities)
     return 1.0 - actual / constant if constant > 0 and np.isfinite(actual) else None
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    return np.asarray(special.expit(logits))
+    return np.asarray(scipy.special.expit(logits))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    return np.asarray(special.softmax(logits, axis=-1))
+    return np.asarray(scipy.special.softmax(logits, axis=-1))
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def class_shift(
     if degrees == 0:
         return Shift(1.0, 0.0, 0.0, 0.0, 1.0, float(expected.min()))
     if expected.min() >= 5:
-        p_value = float(stats.chi2.sf(statistic, degrees))
+        p_value = float(scipy.stats.chi2.sf(statistic, degrees))
     else:
         random = np.random.default_rng(seed)
         drawn = random.multivariate_hypergeometric(totals, int(sizes[1]), size=resamples, method="marginals")
@@ -164,7 +166,7 @@ def class_shift(
         p_value=p_value,
         variation=float(np.abs(shares[0] - shares[1]).sum() / 2),
         expected=float(np.sqrt(2 / np.pi) / 2 * np.sum(np.sqrt(pooled * (1 - pooled) * (1 / sizes[0] + 1 / sizes[1])))),
-        cramer=float(stats.contingency.association(table, method="cramer")),
+        cramer=float(scipy.stats.contingency.association(table, method="cramer")),
         ratio=max(ratios, default=1.0),
         minimum_expected=float(expected.min()),
     )
@@ -172,7 +174,7 @@ def class_shift(
 
 def _g_statistic(first: np.ndarray, second: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """2 Σ observed · ln(observed / expected) over the classes; the counts are (K,) or (resamples, K)."""
-    halves = special.rel_entr(first, expected[0]) + special.rel_entr(second, expected[1])
+    halves = scipy.special.rel_entr(first, expected[0]) + scipy.special.rel_entr(second, expected[1])
     return np.asarray(2 * halves.sum(axis=-1))
 
 
@@ -191,18 +193,18 @@ def runs_test(codes: np.ndarray) -> float:
 
 def chance_of_absence(rows: int, members: int, drawn: int) -> float:
     """The chance that a random sample of `drawn` of `rows` rows holds none of a class with `members` rows."""
-    return float(stats.hypergeom.pmf(0, rows, members, drawn))
+    return float(scipy.stats.hypergeom.pmf(0, rows, members, drawn))
 
 
 def share_interval(count: int, rows: int) -> tuple[float, float]:
     """The 95 % Wilson interval of a share."""
-    interval = stats.binomtest(count, rows).proportion_ci(0.95, method="wilson")
+    interval = scipy.stats.binomtest(count, rows).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def adjusted(p_values: Sequence[float]) -> np.ndarray:
     """Benjamini–Hochberg adjusted p-values."""
-    return np.asarray(stats.false_discovery_control(p_values) if len(p_values) else [])
+    return np.asarray(scipy.stats.false_discovery_control(p_values) if len(p_values) else [])
 
 
 def area_interval(truth: np.ndarray, scores: np.ndarray, *, level: float = 0.95) -> tuple[float, float, float]:
@@ -212,12 +214,12 @@ def area_interval(truth: np.ndarray, scores: np.ndarray, *, level: float = 0.95)
     """
     positives, negatives = scores[truth == 1], scores[truth == 0]
     m, n = len(positives), len(negatives)
-    joint = stats.rankdata(np.concatenate([positives, negatives]))
+    joint = scipy.stats.rankdata(np.concatenate([positives, negatives]))
     area = float((joint[:m].sum() - m * (m + 1) / 2) / (m * n))
-    above = (joint[:m] - stats.rankdata(positives)) / n
-    below = 1 - (joint[m:] - stats.rankdata(negatives)) / m
+    above = (joint[:m] - scipy.stats.rankdata(positives)) / n
+    below = 1 - (joint[m:] - scipy.stats.rankdata(negatives)) / m
     variance = (np.var(above, ddof=1) / m if m > 1 else 0.25) + (np.var(below, ddof=1) / n if n > 1 else 0.25)
-    half = float(stats.norm.ppf((1 + level) / 2) * np.sqrt(variance))
+    half = float(scipy.stats.norm.ppf((1 + level) / 2) * np.sqrt(variance))
     return area, max(area - half, 0.0), min(area + half, 1.0)
 
 
@@ -236,6 +238,8 @@ def best_threshold(truth: np.ndarray, scores: np.ndarray, *, positive: float = 1
 
     `positive` and `negative` weigh the recalls of the two classes; alike, it is the cut of the best balanced accuracy.
     """
+    from sklearn.metrics import roc_curve
+
     false_positives, true_positives, thresholds = roc_curve(truth, scores, drop_intermediate=False)
     return _midway(scores, thresholds[int(np.argmax(positive * true_positives - negative * false_positives))])
 
@@ -244,6 +248,8 @@ def threshold_for(
     truth: np.ndarray, scores: np.ndarray, *, recall: float | None = None, precision: float | None = None
 ) -> float | None:
     """The highest cut that reaches the recall, or the lowest that reaches the precision; None where none does."""
+    from sklearn.metrics import precision_recall_curve
+
     precisions, recalls, thresholds = precision_recall_curve(truth, scores)
     if recall is not None:
         reached = np.flatnonzero(recalls[:-1] >= recall)
@@ -263,6 +269,8 @@ def cross_fitted_thresholds(
 
     None where `choose` finds no threshold on one of the halves.
     """
+    from sklearn.model_selection import StratifiedKFold
+
     decision = np.zeros(len(truth), dtype=np.int64)
     chosen = []
     for learn, judge in StratifiedKFold(2, shuffle=True, random_state=seed).split(scores, truth):

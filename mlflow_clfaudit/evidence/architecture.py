@@ -52,6 +52,8 @@ KNOWN_ACTIVATIONS = PROBABILITY_ACTIVATIONS | {
     "swish",
     "tanh",
 }
+# What a head is called whose model is known by its answers: there is no graph of Keras to read or to train on.
+ANSWERING = ("Estimator", "Module", "Predictions")
 RECURRENT = {"LSTM", "GRU", "SimpleRNN", "RNN", "ConvLSTM1D", "ConvLSTM2D"}
 
 
@@ -154,7 +156,9 @@ class Head:
     is no activation, that change values in a way that the file does not tell (Lambda, custom layers, arithmetic).
     `softmax_size` is the size of the axis that a softmax normalises over, `rank` the number of axes of the output
     (2 for one row of units), `key` the name under which the model returns it, if it returns a dict. `cut` is the
-    threshold that the model itself decides at, where it says so.
+    threshold that the model itself decides at, where it says so. `link` is the activation that is left to the reader:
+    what turns the outputs of a model without a known loss into probabilities. `bare` says that it answers with classes
+    alone.
     """
 
     name: str = "output"
@@ -173,6 +177,8 @@ class Head:
     backend: str | None = None
     key: str | None = None
     cut: float | None = None
+    link: str | None = None
+    bare: bool = False
 
     @property
     def activation(self) -> str:
@@ -187,6 +193,11 @@ class Head:
     @property
     def gives_probabilities(self) -> bool:
         return self.activation in PROBABILITY_ACTIVATIONS and not self.opaque
+
+    @property
+    def is_known_by_answers(self) -> bool:
+        """Whether neither layers nor a training of the model are at hand."""
+        return self.kind in ANSWERING
 
     @property
     def keeps_logits(self) -> bool:

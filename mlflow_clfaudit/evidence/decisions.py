@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing, UsageError
@@ -97,7 +97,9 @@ class Goal:
         if self.precision is None and self.recall is None:
             before, after = (self._costs(truth, item) for item in (served.decision, decision))
             p_value = (
-                float(stats.ttest_rel(after, before, alternative="less").pvalue) if np.any(before != after) else 1.0
+                float(scipy.stats.ttest_rel(after, before, alternative="less").pvalue)
+                if np.any(before != after)
+                else 1.0
             )
             return Judged("cost a row", float(before.mean()), float(after.mean()), thresholds, p_value, lower=True)
         what, target = ("recall", self.recall) if self.recall is not None else ("precision", self.precision)
@@ -105,7 +107,7 @@ class Goal:
         (right, of), (right_after, of_after) = reached
         if of == 0 or of_after == 0:
             return None
-        p_value = float(stats.binomtest(right, of, target or 1.0, alternative="less").pvalue)
+        p_value = float(scipy.stats.binomtest(right, of, target or 1.0, alternative="less").pvalue)
         return Judged(what, right / of, right_after / of_after, thresholds, p_value, lower=False)
 
     def _costs(self, truth: np.ndarray, decision: np.ndarray) -> np.ndarray:

@@ -118,7 +118,11 @@ class Served:
     def probabilities(self) -> np.ndarray | None:
         """The outputs as class probabilities (N, K) on the scale that the loss assumes, or None where they are none."""
         outputs = self.outputs.astype(np.float64)
-        if not self.head.gives_probabilities:
+        if self.head.bare:
+            return None
+        if self.head.link is not None:
+            outputs = measures.sigmoid(outputs) if self.head.link == "sigmoid" else measures.softmax(outputs)
+        elif not self.head.gives_probabilities:
             loss = self.head.loss
             if loss is None or not loss.is_cross_entropy:
                 return None
@@ -132,10 +136,15 @@ class Served:
 
     @cached_property
     def scores(self) -> np.ndarray | None:
-        """The binary score of class 1, (N,), or None for more classes."""
+        """The binary score of class 1, (N,), or None for more classes and for answers without scores."""
+        if self.head.bare:
+            return None
         if self.width == 1 and self.classes == 2:
             return self.outputs[:, 0]
-        return self.outputs[:, 1] if self.width == 2 and self.classes == 2 else None
+        if self.width != 2 or self.classes != 2:
+            return None
+        # Of two logits, the second alone ranks nothing.
+        return self.outputs[:, 1] if self.head.link is None or self.probabilities is None else self.probabilities[:, 1]
 
     @cached_property
     def area_under_curve(self) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
@@ -67,7 +67,7 @@ def relabelled(served: Served, *, class_rows: int = 10, seed: int = 0) -> Permut
     np.add.at(confusion, (served.decision[first], served.truth[first]), 1)
     inner = confusion[np.ix_(common, common)]
     # Of equally good matchings the one that leaves most units where they are.
-    units, found = linear_sum_assignment(-(inner + 1e-3 * np.eye(len(common))))
+    units, found = scipy.optimize.linear_sum_assignment(-(inner + 1e-3 * np.eye(len(common))))
     mapping = np.arange(classes)
     mapping[common[units]] = common[found]
     truth, decision = served.truth[second], served.decision[second]

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.spec import Head, Metric
@@ -67,6 +66,8 @@ def _on_one_unit(metric: Metric) -> Iterator[Misresolved]:
 
 def values(name: str, served: Served) -> Mapping[str, float]:
     """What the metric computes on these outputs and what its name says, under `computed` and `meant`."""
+    from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
+
     truth, decision, outputs = served.truth, served.decision, served.outputs
     one_hot = np.eye(served.width)[np.minimum(truth, served.width - 1)]
     accuracy = served.accuracy

@@ -27,7 +27,7 @@ def keras_file(model_folder: Path, flavors: Mapping[str, Any]) -> Path:
     if "keras" not in flavors and "tensorflow" not in flavors:
         if any(flavor in flavors for flavor in ESTIMATORS):
             raise Missing("an estimator has no layers, no loss function and no optimizer of Keras")
-        raise Missing(f"the logged model is not a Keras model but {', '.join(sorted(flavors))}", LOG_MODEL)
+        raise Missing(f"the layers of a {_flavor(flavors)} model are not read; those of Keras are")
     found = sorted(model_folder.glob("data/*.keras")) or sorted(model_folder.glob("**/*.keras"))
     if not found:
         raise Missing("the logged model has no .keras file", LOG_MODEL)
@@ -68,11 +68,16 @@ def head(spec: Spec, output: int) -> Head:
 @provides()
 def loss(head: Head) -> Loss:
     """The compiled loss of the head."""
-    if head.loss is None and head.kind == "Estimator":
-        raise Missing("an estimator has no compiled loss")
+    if head.loss is None and head.is_known_by_answers:
+        raise Missing("only models of Keras are saved with their loss")
     if head.loss is None:
         raise Missing("the model was saved without its loss", "model.compile(loss=…) before logging the model")
     return head.loss
+
+
+def _flavor(flavors: Mapping[str, Any]) -> str:
+    """The flavor to name a model by: pyfunc only where there is no other."""
+    return next((name for name in sorted(flavors) if name != "python_function"), "pyfunc")
 
 
 def _read_json(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:

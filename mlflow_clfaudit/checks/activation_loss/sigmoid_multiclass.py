@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.evidence.forward import Served
@@ -61,7 +61,9 @@ def softmax_of_the_same_logits(finding: Finding, served: Served, *, significance
     rows = np.arange(served.rows)
     before = -np.log(np.clip(served.probabilities[rows, served.truth], measures.TINY, 1.0))
     after = -np.log(np.clip(measures.softmax(served.logits)[rows, served.truth], measures.TINY, 1.0))
-    p_value = float(stats.wilcoxon(before, after, alternative="greater").pvalue) if np.any(before != after) else 1.0
+    p_value = (
+        float(scipy.stats.wilcoxon(before, after, alternative="greater").pvalue) if np.any(before != after) else 1.0
+    )
     if p_value >= significance or after.mean() >= before.mean():
         return replace(finding, unproven="softmax of the same logits gives no better probabilities on these rows")
     return replace(

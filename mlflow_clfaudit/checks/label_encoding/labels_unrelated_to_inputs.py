@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.evidence.forward import Served, Trial
@@ -132,5 +132,5 @@ def _ranks(truth: np.ndarray, scores: np.ndarray, chance: float, *, class_rows: 
         scores = np.column_stack([-scores[:, 0], scores[:, 0]])
     counts = np.bincount(truth, minlength=scores.shape[1])
     tested = [c for c in range(scores.shape[1]) if class_rows <= counts[c] <= len(truth) - class_rows]
-    p_values = [stats.mannwhitneyu(scores[truth == c, c], scores[truth != c, c]).pvalue for c in tested]
+    p_values = [scipy.stats.mannwhitneyu(scores[truth == c, c], scores[truth != c, c]).pvalue for c in tested]
     return bool(p_values) and min(p_values) * len(p_values) <= chance

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import History
@@ -66,7 +66,7 @@ def misaligned_rows(
         return
     name, accuracy, tried = _best_order(served, furthest)
     p_value = min(
-        1.0, tried * float(stats.binomtest(round(accuracy * served.rows), served.rows, chance, "greater").pvalue)
+        1.0, tried * float(scipy.stats.binomtest(round(accuracy * served.rows), served.rows, chance, "greater").pvalue)
     )
     restored = accuracy - served.accuracy >= gap and p_value < significance
     yield Finding(
@@ -96,7 +96,7 @@ def _of_test_rows(
     if test is None or served.split != "validation" or not served.held_out or test.classes != served.classes:
         return
     least = float(test.shares.max()) + 2 * gap
-    worse = stats.fisher_exact(
+    worse = scipy.stats.fisher_exact(
         [[np.sum(item.decision == item.truth), np.sum(item.decision != item.truth)] for item in (served, test)],
         alternative="greater",
     ).pvalue
@@ -130,8 +130,8 @@ def _are_independent(served: Served, p_floor: float, association: float) -> bool
     table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
     if min(table.shape) < 2 or shares > 0.1:
         return False
-    result = stats.chi2_contingency(table, correction=False, lambda_="log-likelihood")
-    strength = float(stats.contingency.association(table.astype(int), method="cramer"))
+    result = scipy.stats.chi2_contingency(table, correction=False, lambda_="log-likelihood")
+    strength = float(scipy.stats.contingency.association(table.astype(int), method="cramer"))
     # Cramér's V of unrelated classes grows with their number.
     expected = np.sqrt((table.shape[0] - 1) * (table.shape[1] - 1) / (served.rows * (min(table.shape) - 1)))
     return bool(result.pvalue > p_floor and strength < association + expected)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
@@ -50,18 +50,18 @@ def class_weight_overcorrected(
     prior = float(np.log(class_weighting.effective[1] / class_weighting.effective[0]))
     if not 0 < share < 1 or not 0 < mean < 1 or not np.isfinite(prior):
         return
-    moved = float(special.logit(mean) - special.logit(share))
+    moved = float(scipy.special.logit(mean) - scipy.special.logit(share))
     if abs(moved) < shift or moved * prior <= 0:
         return
-    odds = special.logit(np.clip(served.probabilities[:, 1], measures.TINY, 1 - measures.TINY))
-    corrected = special.expit(odds - prior)
+    odds = scipy.special.logit(np.clip(served.probabilities[:, 1], measures.TINY, 1 - measures.TINY))
+    corrected = scipy.special.expit(odds - prior)
     losses = [_losses(served.truth, values) for values in (served.probabilities[:, 1], corrected)]
-    p_value = float(stats.ttest_rel(losses[1], losses[0], alternative="less").pvalue)
+    p_value = float(scipy.stats.ttest_rel(losses[1], losses[0], alternative="less").pvalue)
     if not p_value < significance:
         return
     largest = max(share, 1 - share)
     right = int(np.sum(served.decision == served.truth))
-    below = float(stats.binomtest(right, served.rows, largest, alternative="less").pvalue) < significance
+    below = float(scipy.stats.binomtest(right, served.rows, largest, alternative="less").pvalue) < significance
     decision = (corrected > 0.5).astype(np.int64)
     better = measures.balanced_accuracy(served.truth, decision) - served.balanced_accuracy >= gain
     better = better and measures.mcnemar(served.decision == served.truth, decision == served.truth) < significance

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
@@ -128,7 +128,7 @@ def _apart(first: np.ndarray, second: np.ndarray, significance: float, distance:
     varies = np.flatnonzero((np.ptp(first, axis=0) > 0) | (np.ptp(second, axis=0) > 0))
     if len(varies) == 0:
         return 0.0
-    tested = stats.ks_2samp(first[:, varies], second[:, varies], method="asymp")
+    tested = scipy.stats.ks_2samp(first[:, varies], second[:, varies], method="asymp")
     adjusted = measures.adjusted(np.asarray(tested.pvalue).tolist())
     return float(np.mean((adjusted < significance) & (np.asarray(tested.statistic) > distance)))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.forward import Served
@@ -134,7 +134,7 @@ def shared_rows_beside_the_rest(
         return replace(finding, proof=counted)
     right = served.decision == served.truth
     table = [[np.sum(right & shared), np.sum(~right & shared)], [np.sum(right & ~shared), np.sum(~right & ~shared)]]
-    p_value = float(stats.fisher_exact(table, alternative="greater").pvalue)
+    p_value = float(scipy.stats.fisher_exact(table, alternative="greater").pvalue)
     evidence = {
         **finding.evidence,
         "accuracy_on_shared_rows": float(right[shared].mean()),

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from sklearn.metrics import accuracy_score, precision_score, recall_score
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.evidence.forward import Served
@@ -122,6 +121,8 @@ def at_both_thresholds(finding: Finding, served: Served, *, apart: float = 0.02,
 
 def _at_both(name: str, served: Served, other: float) -> tuple[float, float]:
     """The metric as it is computed, and on the scale of the outputs."""
+    from sklearn.metrics import accuracy_score, precision_score, recall_score
+
     if name == "auc":
         clipped = np.clip(served.outputs[:, 0], 0.0, 1.0)
         return (measures.area_under_curve(served.truth, clipped) or 0.5), (served.area_under_curve or 0.5)

@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
-from sklearn.metrics import f1_score
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
@@ -12,9 +11,16 @@ from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
+
+def _f1(truth: np.ndarray, decision: np.ndarray) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(truth, decision, zero_division=0))
+
+
 CRITERIA: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "balanced accuracy": measures.balanced_accuracy,
-    "F1": lambda truth, decision: float(f1_score(truth, decision, zero_division=0)),
+    "F1": _f1,
     "accuracy": lambda truth, decision: float(np.mean(truth == decision)),
 }
 

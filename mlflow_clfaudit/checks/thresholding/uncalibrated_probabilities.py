@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlflow_clfaudit import calibration
 from mlflow_clfaudit.errors import Missing
@@ -99,4 +99,8 @@ def _platt(right: np.ndarray, confidence: np.ndarray) -> tuple[float, float, flo
     """Mean log loss before and after recalibration on the other half, and the paired p-value."""
     before = calibration.row_losses(right, confidence)
     after = calibration.row_losses(right, calibration.cross_fitted_recalibration(right, confidence))
-    return float(before.mean()), float(after.mean()), float(stats.ttest_rel(after, before, alternative="less").pvalue)
+    return (
+        float(before.mean()),
+        float(after.mean()),
+        float(scipy.stats.ttest_rel(after, before, alternative="less").pvalue),
+    )

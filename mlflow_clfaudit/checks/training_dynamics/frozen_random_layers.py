@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.retraining import Contrast
@@ -110,12 +110,12 @@ def _looks_drawn(layer: Layer, arrays: list[np.ndarray], like_drawn: float, valu
     if kernel.size == 0 or not np.ptp(kernel) > 0:
         return False
     if name in UNIFORM:
-        drawn = stats.uniform(kernel.min(), np.ptp(kernel))
+        drawn = scipy.stats.uniform(kernel.min(), np.ptp(kernel))
     elif name in NORMAL and name != "RandomNormal":
         # A truncated normal has .8796 of the deviation of the one it is cut from.
-        drawn = stats.truncnorm(-TRUNCATED_AT, TRUNCATED_AT, scale=kernel.std() / 0.8796)
+        drawn = scipy.stats.truncnorm(-TRUNCATED_AT, TRUNCATED_AT, scale=kernel.std() / 0.8796)
     elif name in NORMAL:
-        drawn = stats.norm(kernel.mean(), kernel.std())
+        drawn = scipy.stats.norm(kernel.mean(), kernel.std())
     else:
         return False
-    return float(stats.kstest(kernel, drawn.cdf).pvalue) > like_drawn
+    return float(scipy.stats.kstest(kernel, drawn.cdf).pvalue) > like_drawn

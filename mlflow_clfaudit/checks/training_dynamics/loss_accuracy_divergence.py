@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.registry import check
@@ -62,7 +62,7 @@ def loss_accuracy_divergence(
             yield Finding(f"{text} while accuracy stays at {accuracy[-1]:.4f}.", evidence=evidence)
         return
     if accuracy_after <= accuracy_before - drop:
-        found = stats.spearmanr(losses, accuracy)
+        found = scipy.stats.spearmanr(losses, accuracy)
         if found.statistic >= correlation and found.pvalue < significance:
             yield Finding(
                 f"{text} and accuracy falls with it, from {accuracy_before:.3f} to {accuracy_after:.3f}.",

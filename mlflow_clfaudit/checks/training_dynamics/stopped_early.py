@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import History
@@ -57,7 +57,7 @@ def stopped_early(
     last = losses[-max(window, round(share * len(losses))) :]
     if not np.all(np.isfinite(last)) or last[-1] <= 0:
         return
-    found = stats.kendalltau(range(len(last)), last, alternative="less")
+    found = scipy.stats.kendalltau(range(len(last)), last, alternative="less")
     slope = (float(last[-1]) - float(last[0])) / (len(last) - 1)
     expected = -slope * len(losses) / 2 / float(last[-1])
     if not found.pvalue < significance or expected < gain:

@@ -80,8 +80,8 @@ def under_trained(
     probabilities, right decisions) do not fire, because no continuation and no probe decides better than they do.
     """
     rows = served_train or served
-    # What would prove it, training on and refitting the head, is there for networks alone.
-    if not served.tells_classes or served.head.kind == "Estimator":
+    # What would prove it, training on and refitting the head, is there for networks of Keras alone.
+    if not served.tells_classes or served.head.is_known_by_answers:
         return
     if not (_knows_little(rows, information, floor, good) and _knows_little(served, information, floor, good)):
         return

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from scipy import stats
+import scipy
 
 from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.retraining import Contrast
@@ -70,7 +70,7 @@ def vanishing_gradient(
         sizes = [tensor.rms for tensor in deep]
         if len(deep) < kernels or not sizes[-1] > 0 or sizes[0] >= ratio * sizes[-1]:
             return
-        rho = float(stats.spearmanr(range(len(sizes)), sizes).statistic)
+        rho = float(scipy.stats.spearmanr(range(len(sizes)), sizes).statistic)
         if rho < monotone:
             return
         evidence |= {"ratio": sizes[0] / sizes[-1], "monotone": rho, "gradients": {t.layer: t.rms for t in deep}}
