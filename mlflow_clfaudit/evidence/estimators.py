@@ -98,7 +98,7 @@ class Estimator:
             given = self.model.threshold
         return float(given) if isinstance(given, int | float) else None
 
-    def predict(self, inputs: Any, **_: Any) -> np.ndarray:
+    def predict_on_batch(self, inputs: Any) -> np.ndarray:
         """Probabilities (N, K), or else margins: (N, 1) for two classes, where class 1 begins at 0, or (N, K)."""
         if not self.gives_probabilities and not hasattr(self.model, "decision_function"):
             raise ValueError("the model answers with classes alone, without scores")

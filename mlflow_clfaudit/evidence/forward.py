@@ -23,7 +23,7 @@ from mlflow_clfaudit.evidence.labels import LabelSet
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
 
-CHUNK_BATCHES = 16
+BATCH_VALUES = 2**22
 # More than that are computed anew for the rows of a trial only.
 MAX_FEATURE_BYTES = 2**28
 SAMPLE_ROWS = 6_000
@@ -329,17 +329,17 @@ def known_indices(labels: LabelSet, known: np.ndarray) -> tuple[np.ndarray, int]
     """
     classes = labels.classes
     every = classes if labels.scale is None or not np.all(np.isin(classes, labels.scale)) else labels.scale
-    if not np.isin(_names(every), _names(known)).all() and len(every) == len(known):
+    if not np.isin(names_of(every), names_of(known)).all() and len(every) == len(known):
         return labels.units
-    places = {name: place for place, name in enumerate(_names(known).tolist())}
-    of_class = np.array([places.get(name, len(known)) for name in _names(classes).tolist()], dtype=np.int64)
+    places = {name: place for place, name in enumerate(names_of(known).tolist())}
+    of_class = np.array([places.get(name, len(known)) for name in names_of(classes).tolist()], dtype=np.int64)
     if len(of_class) and of_class.min() == len(known):
         return class_indices(labels, len(known))
     truth = of_class[labels.index]
     return truth, max(len(known), int(truth.max(initial=0)) + 1)
 
 
-def _names(classes: np.ndarray) -> np.ndarray:
+def names_of(classes: np.ndarray) -> np.ndarray:
     """Classes as text (K,), the same for 1, 1.0 and True."""
     if classes.dtype.kind in "fb" and np.all(classes == np.round(classes.astype(np.float64))):
         classes = classes.astype(np.int64)
@@ -347,21 +347,28 @@ def _names(classes: np.ndarray) -> np.ndarray:
 
 
 def forward(network: Network, inputs: Any) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray]:
-    """Features (N, D), logits (N, C) and outputs of every row, in large batches. Too many features are None."""
+    """Features (N, D), logits (N, C) and outputs of every row, in large batches. Too many features are None.
+
+    Batch by batch, for `model.predict` spends twice as long on its own pipeline; a batch that the memory does not hold
+    is tried again at half its size.
+    """
     model = network.tapped or network.model
     parts: list[list[np.ndarray]] = []
-    rows = count(inputs)
-    batch = _batch_size(inputs)
-    for start in range(0, rows, CHUNK_BATCHES * batch):
-        chunk = take(inputs, slice(start, min(start + CHUNK_BATCHES * batch, rows)))
+    start, rows, batch = 0, count(inputs), _batch_size(inputs)
+    while start < rows:
+        chunk = take(inputs, slice(start, start + batch))
         try:
-            passed = model.predict(as_model_input(model, chunk), batch_size=batch, verbose=0)
+            passed = model.predict_on_batch(as_model_input(model, chunk))
         except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
+            if _exhausted(error) and batch > 1:
+                batch //= 2
+                continue
             _must_fit(error)
             text = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
             raise Missing(
                 f"the logged inputs do not fit the model: {text}", "log the inputs exactly as fit() was given them"
             ) from None
+        start += batch
         parts.append([np.asarray(part) for part in passed] if network.tapped else [np.asarray(_only(passed))])
         if network.tapped and parts[-1][0].nbytes * rows > MAX_FEATURE_BYTES * len(parts[-1][0]):
             parts[-1][0] = parts[-1][0][:0]
@@ -376,8 +383,17 @@ def forward(network: Network, inputs: Any) -> tuple[np.ndarray | None, np.ndarra
 
 def _must_fit(error: Exception) -> None:
     """Raise OutOfMemory where that is what the error says: it tells nothing about the model, so nothing is judged."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+    if _exhausted(error):
         raise OutOfMemory("the memory does not suffice to run the model; try --tier static") from None
+
+
+def _exhausted(error: Exception) -> bool:
+    """Whether TensorFlow, JAX or torch says that memory, the host's or the device's, is used up."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError")
+        or "RESOURCE_EXHAUSTED" in str(error)
+    )
 
 
 def stratified(truth: np.ndarray, limit: int, *, seed: int = 0) -> np.ndarray:
@@ -550,7 +566,7 @@ def _only(passed: Any) -> Any:
 def _batch_size(inputs: Any) -> int:
     first = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
     values = int(np.prod(first.shape[1:])) or 1
-    return int(np.clip(2**21 // values, 32, 8192))
+    return int(np.clip(BATCH_VALUES // values, 32, 32_768))
 
 
 def _enough(served: Served, *, rows: int = 4) -> bool:

@@ -227,8 +227,10 @@ def test_columns_are_given_their_names() -> None:
     estimator = Estimator(model, "scikit-learn")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        np.testing.assert_allclose(estimator.predict(rows.x_val).sum(axis=1), 1.0)
-        np.testing.assert_array_equal(estimator.decide(rows.x_val), np.argmax(estimator.predict(rows.x_val), axis=1))
+        np.testing.assert_allclose(estimator.predict_on_batch(rows.x_val).sum(axis=1), 1.0)
+        np.testing.assert_array_equal(
+            estimator.decide(rows.x_val), np.argmax(estimator.predict_on_batch(rows.x_val), axis=1)
+        )
 
 
 @pytest.mark.parametrize(
