@@ -142,8 +142,30 @@ def audit(
 
     After `deadline`, on the clock of time.monotonic(), no model is run any more.
     """
-    chosen = list(all_checks().values() if checks is None else checks)
-    evidence = Evidence(
+    evidence = evidence_of(
+        run,
+        tier=tier,
+        device=device,
+        overrides=overrides,
+        budget=budget,
+        allow_unsafe=allow_unsafe,
+        deadline=deadline,
+    )
+    return judge(run, evidence, checks=checks, ignore=ignore, seconds=seconds)
+
+
+def evidence_of(
+    run: Run,
+    *,
+    tier: str = "probe",
+    device: str = "auto",
+    overrides: Overrides | None = None,
+    budget: float = 20.0,
+    allow_unsafe: bool = False,
+    deadline: float | None = None,
+) -> Evidence:
+    """What is known about a run that has been read: nothing yet, each piece when it is asked for."""
+    return Evidence(
         {
             "run": run,
             "overrides": overrides or Overrides(),
@@ -155,6 +177,18 @@ def audit(
         cap=Tier.parse(tier),
         deadline=deadline,
     )
+
+
+def judge(
+    run: Run,
+    evidence: Evidence,
+    *,
+    checks: Iterable[Check] | None = None,
+    ignore: Mapping[str, str] | None = None,
+    seconds: Mapping[str, float] | None = None,
+) -> Report:
+    """Judge a run by its evidence, which is complete afterwards as far as the checks asked for it."""
+    chosen = list(all_checks().values() if checks is None else checks)
     ignored = {**ignored_checks(run.experiment_tags), **ignored_checks(run.tags), **(ignore or {})}
     started = time.perf_counter()
     # What Keras and scikit-learn warn about is what the checks are for; on stderr it would only be noise.
@@ -257,6 +291,9 @@ def _sources(evidence: Evidence) -> dict[str, str]:
         found |= {f"labels of {split}": item.source for split, item in labels.splits.items()}
     if inputs is not None:
         found |= {f"inputs of {split}": source for split, source in inputs.sources.items()}
+    recorded = evidence.peek("recorded")
+    if recorded is not None and evidence.peek("network") is None:
+        found |= {f"predictions of {split}": source for split, source in recorded.sources.items()}
     history = evidence.peek("history")
     if history is not None:
         found["history"] = f"metrics of the run, {history.epochs} epochs"

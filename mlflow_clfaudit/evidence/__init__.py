@@ -32,6 +32,7 @@ MODULES = (
     "forward",
     "units",
     "scores",
+    "recorded",
     "decisions",
     "reproduction",
     "weighting",
@@ -51,23 +52,27 @@ class Provider:
 
 
 _PROVIDERS: dict[str, Provider] = {}
-_INSTEAD: dict[str, tuple[str, Provider]] = {}
+_INSTEAD: dict[str, dict[str, Provider]] = {}
+_OTHERWISE: dict[str, list[Provider]] = {}
 
 
 def provides(
-    *, tier: Tier = Tier.STATIC, where: str | None = None
+    *, tier: Tier = Tier.STATIC, where: str | None = None, otherwise: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as the provider of the evidence that it is named after.
 
-    With `where`, it takes the place of the usual provider in runs that carry the evidence of that name.
+    With `where`, it takes the place of the usual provider in runs that carry the evidence of that name; `otherwise`, it
+    is asked after the others, where they have nothing.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         provider = Provider(function, tier, Needs.of(function))
-        if where is None:
-            _PROVIDERS[function.__name__] = provider
+        if otherwise:
+            _OTHERWISE.setdefault(function.__name__, []).append(provider)
+        elif where is not None:
+            _INSTEAD.setdefault(function.__name__, {})[where] = provider
         else:
-            _INSTEAD[function.__name__] = where, provider
+            _PROVIDERS[function.__name__] = provider
         return function
 
     return decorate
@@ -84,9 +89,12 @@ def providers() -> Mapping[str, Provider]:
 def made_from(*names: str) -> set[str]:
     """These pieces of evidence and every piece that is made from one of them."""
     found = set(names)
+    every = [*providers().items()]
+    every += [(name, item) for name, instead in _INSTEAD.items() for item in instead.values()]
+    every += [(name, item) for name, others in _OTHERWISE.items() for item in others]
     while grown := {
         name
-        for name, provider in [*providers().items(), *((name, item) for name, (_, item) in _INSTEAD.items())]
+        for name, provider in every
         if name not in found and found & {*provider.needs.required, *provider.needs.optional}
     }:
         found |= grown
@@ -144,22 +152,34 @@ class Evidence:
         if name in self._known and not isinstance(self._known[name], Missing):
             return Tier.STATIC
         provider = self._provider(name)
-        if provider is None:
-            return Tier.STATIC
+        return Tier.STATIC if provider is None else self._tier_of(provider)
+
+    def _tier_of(self, provider: Provider) -> Tier:
         return max([provider.tier, *(self.tier(need) for need in provider.needs.required)])
 
     def _provider(self, name: str) -> Provider | None:
         usual = providers().get(name)
-        where, instead = _INSTEAD.get(name, (None, None))
-        return instead if where is not None and self.find(where) is not None else usual
+        return next((item for where, item in _INSTEAD.get(name, {}).items() if self.find(where) is not None), usual)
 
     def _compute(self, name: str) -> Any:
         provider = self._provider(name)
-        if provider is None:
+        others = _OTHERWISE.get(name, [])
+        if provider is None and not others:
             return Missing(f"no evidence is named {name!r}")
-        if self.tier(name) > self.cap:
-            return Missing(f"needs the {self.tier(name)} tier", f"--tier {self.tier(name)}")
-        if self.deadline is not None and self.tier(name) > Tier.STATIC and time.monotonic() > self.deadline:
+        found = Missing("") if provider is None else self._computed(name, provider)
+        for other in others if isinstance(found, Missing) else ():
+            instead = self._computed(name, other)
+            if not isinstance(instead, Missing):
+                return instead
+            # Why the run has no model says more than why it has no predictions either.
+            found = instead if provider is None else found
+        return found
+
+    def _computed(self, name: str, provider: Provider) -> Any:
+        tier = self._tier_of(provider)
+        if tier > self.cap:
+            return Missing(f"needs the {tier} tier", f"--tier {tier}")
+        if self.deadline is not None and tier > Tier.STATIC and time.monotonic() > self.deadline:
             return Missing("the time for this audit is used up", "mlflow clfaudit RUN_ID")
         try:
             arguments = self.arguments(provider.needs)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,9 @@ from mlflow_clfaudit.evidence.history import FitArguments
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.spec import Spec
 from mlflow_clfaudit.evidence.tables import as_labels, label_column, read_labels
+
+if TYPE_CHECKING:
+    from mlflow_clfaudit.evidence.scores import LoggedPredictions
 
 LOG_LABELS = 'mlflow_clfaudit.log_labels(y, split="validation")'
 CHUNK_ROWS = 2**20
@@ -170,13 +173,30 @@ class Labels:
 
 
 @provides()
-def label_files(run: Run, overrides: Overrides, output: int, spec: Spec | None = None) -> Mapping[str, LabelSet]:
+def label_files(
+    run: Run,
+    overrides: Overrides,
+    output: int,
+    spec: Spec | None = None,
+    logged_predictions: tuple[LoggedPredictions, ...] | None = None,
+) -> Mapping[str, LabelSet]:
     """The label arrays by split as the artifacts hold them; `whole` where the name tells no split.
 
-    For a model with several outputs, those whose file or key is named for the output that is judged.
+    For a model with several outputs, those whose file or key is named for the output that is judged. Without a model
+    of Keras, labels that stand beside predictions in a table count too.
     """
     outputs = [head.key or head.name.split("/")[0] for head in spec.heads] if spec is not None else []
-    return dict(_found(run, overrides, outputs[output] if output < len(outputs) else "", outputs))
+    beside = dict(_beside(logged_predictions or ())) if spec is None else {}
+    try:
+        found = dict(_found(run, overrides, outputs[output] if output < len(outputs) else "", outputs))
+    except Missing:
+        if not beside:
+            raise
+        found = {}
+    # A table that names no split may be of rows that are there already.
+    return found | {
+        split: item for split, (item, named) in beside.items() if split not in found and (named or not found)
+    }
 
 
 @provides()
@@ -287,6 +307,17 @@ def _of_file(run: Run, match: Match, output: str | None, outputs: list[str]) -> 
         # Distinct values in a file that names no split are the list of classes, not labels.
         if match.split != "whole" or found.values.ndim != 1 or in_order(found.values[:1001]) is None:
             yield match.split, found
+
+
+def _beside(predictions: Iterable[LoggedPredictions]) -> Iterator[tuple[str, tuple[LabelSet, bool]]]:
+    """The labels that stand beside predictions in tables, by split, and whether the table names it: else it is test."""
+    for item in predictions:
+        if item.truth is None or len(item.truth) != len(item.values):
+            continue
+        try:
+            yield item.split or "test", (label_set(item.truth, item.source), item.split is not None)
+        except Missing:
+            continue
 
 
 def _split_of(key: str) -> str | None:

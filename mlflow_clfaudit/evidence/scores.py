@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
-from sklearn.metrics import log_loss
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
@@ -17,7 +17,7 @@ from mlflow_clfaudit.evidence.files import IGNORED_FOLDERS, SPLIT_WORDS, SUFFIXE
 from mlflow_clfaudit.evidence.forward import Network, Served, serve
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.inputs import Rows
-from mlflow_clfaudit.evidence.labels import Labels
+from mlflow_clfaudit.evidence.labels import Labels, LabelSet
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
@@ -33,7 +33,22 @@ KINDS: Mapping[str, re.Pattern[str]] = {
     "log loss": re.compile(r"log_?loss"),
 }
 PREDICTION_WORDS = {"pred", "preds", "predicted", "prediction", "predictions"}
-PROBABILITY_WORDS = {"proba", "probability", "probabilities", "prob", "probs", "score", "scores", "logits", "raw"}
+PROBABILITY_WORDS = {
+    "proba",
+    "probas",
+    "probability",
+    "probabilities",
+    "prob",
+    "probs",
+    "score",
+    "scores",
+    "logits",
+    "raw",
+}
+# Words that a table of numbers about the run has in its name too.
+AMBIGUOUS_WORDS = {"score", "scores", "raw"}
+# Rows that were chosen for being wrong or remarkable say nothing about the others.
+CHOSEN_WORDS = {"wrong", "error", "errors", "mistakes", "misclassified", "suspicious", "sample", "samples", "examples"}
 
 
 @dataclass(frozen=True)
@@ -52,13 +67,17 @@ class LoggedScore:
 
 @dataclass(frozen=True)
 class LoggedPredictions:
-    """Predictions among the artifacts: values (N,) or (N, C), with the labels (N,) that stand beside them, if any."""
+    """Predictions among the artifacts: values (N,) or (N, C), with the labels (N,) that stand beside them, if any.
+
+    `columns` are the classes that the C columns of a table are named for, where they are.
+    """
 
     source: str
     split: str | None
     values: np.ndarray
     truth: np.ndarray | None = None
     named_as_scores: bool = False
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,21 +128,33 @@ def logged_scores(run: Run, history: History | None = None) -> tuple[LoggedScore
 
 @provides()
 def logged_predictions(run: Run) -> tuple[LoggedPredictions, ...]:
-    """The arrays and table columns that the run calls predictions."""
+    """The arrays and table columns that the run calls predictions, in files of that name or logged as tables."""
     found: list[LoggedPredictions] = []
+    tables = _logged_tables(run)
     for path in run.artifacts:
         pure = PurePosixPath(path)
         words = set(re.split(r"[^a-z]+", pure.stem.lower()))
         if pure.suffix.lower() not in SUFFIXES or path.startswith(IGNORED_FOLDERS) or pure.suffix == ".txt":
             continue
-        if words & {*PREDICTION_WORDS, "submission"} or pure.stem.lower().endswith("_pred"):
+        named = words & {*PREDICTION_WORDS, "submission"} or pure.stem.lower().endswith("_pred")
+        named = named or words & (PROBABILITY_WORDS - AMBIGUOUS_WORDS) or (words & PROBABILITY_WORDS and "y" in words)
+        if (named or path in tables) and not words & CHOSEN_WORDS:
             try:
-                found += _predictions_of(path, words, read(run.fetch(path)))
+                found += _predictions_of(path, words, read(run.fetch(path)), is_named=bool(named))
             except Missing:
                 continue
     if not found:
         raise Missing("the run has no predictions among its artifacts", LOG_PREDICTIONS)
     return tuple(found)
+
+
+def _logged_tables(run: Run) -> set[str]:
+    """The artifacts that mlflow.log_table and mlflow.evaluate wrote."""
+    try:
+        listed = json.loads(run.tags.get("mlflow.loggedArtifacts", "[]"))
+        return {str(item["path"]) for item in listed if item.get("type") == "table"}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return set()
 
 
 @provides(tier=Tier.FORWARD)
@@ -140,8 +171,8 @@ def served_by_split(network: Network, rows: Mapping[str, Rows], head: Head, serv
 def readings(
     logged_scores: tuple[LoggedScore, ...],
     served_by_split: Mapping[str, Served],
-    rows: Mapping[str, Rows],
     head: Head,
+    rows: Mapping[str, Rows] | None = None,
     spec: Spec | None = None,
     labels: Labels | None = None,
 ) -> tuple[Reading, ...]:
@@ -150,6 +181,14 @@ def readings(
         raise Missing("which of the outputs a logged score belongs to is not known")
     if spec is not None and spec.heads[0].activations != head.activations:
         raise Missing("the logged scores are those of the model as it was saved")
+    given = {split: (item.labels, item.sampled) for split, item in (rows or {}).items()}
+    if labels is not None:
+        given = {split: (item, False) for split, item in labels.splits.items()} | given
+    stored = {
+        split: _as_stored(served, given[split][0], labels)
+        for split, served in served_by_split.items()
+        if split in given and not given[split][1] and given[split][0].rows == served.rows
+    }
     found = []
     for score in logged_scores:
         # Training metrics of fit() are running means over weights that no longer exist.
@@ -159,14 +198,7 @@ def readings(
         candidates = [
             reading
             for split in splits
-            if split in served_by_split
-            and not rows[split].sampled
-            and (
-                reading := read_score(
-                    score, served_by_split[split], _as_stored(served_by_split[split], rows[split], labels)
-                )
-            )
-            is not None
+            if split in stored and (reading := read_score(score, served_by_split[split], stored[split])) is not None
         ]
         # A number whose name tells no split is of the split that it is right on, or else of one that explains it.
         chosen = next((item for item in candidates if item.is_proper), None)
@@ -178,14 +210,12 @@ def readings(
     return tuple(found)
 
 
-def _as_stored(served: Served, rows: Rows, labels: Labels | None) -> np.ndarray:
+def _as_stored(served: Served, given: LabelSet, labels: Labels | None) -> np.ndarray:
     """The labels as the author has them, (N,): by the names of the classes where those are numbers, as 1 and 2 are."""
     names = labels.names if labels is not None else None
     if names is None or not all(re.fullmatch(r"-?\d{1,9}", name) for name in names):
-        return rows.labels.codes
-    return (
-        np.array([int(name) for name in names])[served.truth] if len(names) > served.truth.max() else rows.labels.codes
-    )
+        return given.codes
+    return np.array([int(name) for name in names])[served.truth] if len(names) > served.truth.max() else given.codes
 
 
 def read_score(score: LoggedScore, served: Served, labels: np.ndarray, *, minimum_rows: int = 50) -> Reading | None:
@@ -269,6 +299,8 @@ def areas(served: Served, labels: np.ndarray) -> Iterator[tuple[str, float]]:
 
 def log_losses(served: Served, labels: np.ndarray) -> Iterator[tuple[str, float]]:
     """The log loss of the probabilities, and of hard decisions in their place."""
+    from sklearn.metrics import log_loss
+
     del labels
     probabilities = served.probabilities
     classes = np.arange(served.classes)
@@ -289,20 +321,44 @@ def balanced(served: Served, labels: np.ndarray) -> Iterator[tuple[str, float]]:
 _VALUES = {"accuracy": accuracies, "auc": areas, "log loss": log_losses, "balanced accuracy": balanced}
 
 
-def _predictions_of(path: str, words: set[str], columns: Mapping[str, np.ndarray]) -> Iterator[LoggedPredictions]:
-    split = next((SPLIT_WORDS[word] for word in sorted(words) if word in SPLIT_WORDS), None)
-    named = bool(words & PROBABILITY_WORDS)
+def _predictions_of(
+    path: str, words: set[str], columns: Mapping[str, np.ndarray], *, is_named: bool
+) -> Iterator[LoggedPredictions]:
+    """The predictions of one file: its only array, or the columns and keys that are named as such."""
+    of_file = _split_of(words)
     if len(columns) == 1:
-        yield LoggedPredictions(path, split, next(iter(columns.values())), named_as_scores=named)
+        if is_named:
+            scores = bool(words & PROBABILITY_WORDS)
+            yield LoggedPredictions(path, of_file, next(iter(columns.values())), named_as_scores=scores)
         return
     truth = label_column(columns)
+    labels = columns[truth] if truth is not None else None
+    by_class: dict[str, np.ndarray] = {}
     for name, values in columns.items():
         parts = set(re.split(r"[^a-z]+", name.lower()))
-        if parts & PREDICTION_WORDS and name != truth:
-            yield LoggedPredictions(
-                f"{path}:{name}",
-                split,
-                values,
-                columns[truth] if truth is not None else None,
-                named_as_scores=bool(parts & PROBABILITY_WORDS),
-            )
+        if name == truth or not parts & (
+            PREDICTION_WORDS | PROBABILITY_WORDS | ({"outputs"} if not is_named else set())
+        ):
+            continue
+        # One column a class, each named for its own; several columns in one array stand for themselves.
+        if parts & PROBABILITY_WORDS and values.ndim == 1 and labels is not None:
+            by_class[name] = values
+            continue
+        split = _split_of(parts) or of_file
+        named = bool(parts & PROBABILITY_WORDS)
+        yield LoggedPredictions(f"{path}:{name}", split, values, labels, named_as_scores=named)
+    if by_class and all(values.dtype.kind in "fiu" for values in by_class.values()):
+        values = np.column_stack(list(by_class.values()))
+        names = tuple(_class_named(name) for name in by_class)
+        source = f"{path}:{', '.join(by_class)}"[:120]
+        yield LoggedPredictions(source, of_file, values, labels, named_as_scores=True, columns=names)
+
+
+def _split_of(words: set[str]) -> str | None:
+    return next((SPLIT_WORDS[word] for word in sorted(words) if word in SPLIT_WORDS), None)
+
+
+def _class_named(column: str) -> str:
+    """What is left of a column's name without the words for scores: proba_cat is cat."""
+    parts = re.split(r"[_\-. ]+", column)
+    return "_".join(part for part in parts if part.lower() not in PROBABILITY_WORDS | PREDICTION_WORDS | {"class"})

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.probes import Probe
 from mlflow_clfaudit.registry import check
@@ -30,6 +31,8 @@ def baseline_wins(served: Served, *, good: float = 0.95) -> Iterator[Finding]:
     Little data, where intervals overlap. An estimator that is a simple model by choice: for those of scikit-learn and
     the boosting libraries it is information.
     """
+    if served.inputs is None and served.head.is_known_by_answers:
+        raise Missing("the inputs that a baseline would be fitted on are not at hand")
     if served.balanced_accuracy < good and served.tells_classes:
         yield Finding("The network leaves room for a baseline.", evidence={"served": served.balanced_accuracy})
 
