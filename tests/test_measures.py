@@ -147,3 +147,21 @@ def test_a_threshold_for_costs_a_recall_or_a_precision() -> None:
     assert cut is not None
     assert np.mean(truth[scores > cut]) >= 0.95
     assert measures.threshold_for(truth, -scores, precision=0.999) is None
+
+
+def test_what_is_computed_without_scipy_stats_is_what_it_gives() -> None:
+    random = np.random.default_rng(0)
+    for size in (0, 1, 2, 7):
+        p_values = random.uniform(0, 0.2, size)
+        expected = stats.false_discovery_control(p_values) if size else []
+        assert measures.adjusted(list(p_values)) == pytest.approx(expected)
+    for count, rows in ((0, 9), (3, 9), (9, 9), (700, 1234)):
+        interval = stats.binomtest(count, rows).proportion_ci(0.95, method="wilson")
+        assert measures.share_interval(count, rows) == pytest.approx((interval.low, interval.high))
+        at_least = stats.binomtest(count, rows, 0.4, alternative="greater").pvalue
+        assert measures.majority_p_value(count, rows, 0.4) == pytest.approx(at_least)
+    first, second = np.array([30, 50, 20]), np.array([40, 20, 20])
+    table = np.vstack([first, second])
+    shift = measures.class_shift(first, second)
+    assert shift.p_value == pytest.approx(stats.chi2_contingency(table, lambda_="log-likelihood").pvalue)
+    assert shift.cramer == pytest.approx(stats.contingency.association(table, method="cramer"))
