@@ -128,9 +128,19 @@ def _apart(first: np.ndarray, second: np.ndarray, significance: float, distance:
     varies = np.flatnonzero((np.ptp(first, axis=0) > 0) | (np.ptp(second, axis=0) > 0))
     if len(varies) == 0:
         return 0.0
+    farthest = np.array([_distance(first[:, column], second[:, column]) for column in varies])
+    if not np.any(farthest > distance):
+        return 0.0
     tested = scipy.stats.ks_2samp(first[:, varies], second[:, varies], method="asymp")
     adjusted = measures.adjusted(np.asarray(tested.pvalue).tolist())
-    return float(np.mean((adjusted < significance) & (np.asarray(tested.statistic) > distance)))
+    return float(np.mean((adjusted < significance) & (farthest > distance)))
+
+
+def _distance(first: np.ndarray, second: np.ndarray) -> float:
+    """The Kolmogorov–Smirnov distance of two samples: of most columns it tells enough, without a test."""
+    values = np.concatenate([first, second])
+    shares = [np.searchsorted(np.sort(sample), values, side="right") / len(sample) for sample in (first, second)]
+    return float(np.max(np.abs(shares[0] - shares[1])))
 
 
 @inputs_differ_between_splits.proof
