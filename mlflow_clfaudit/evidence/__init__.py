@@ -24,6 +24,7 @@ MODULES = (
     "spec",
     "weights",
     "scale",
+    "boosters",
     "estimators",
     "classes",
     "labels",

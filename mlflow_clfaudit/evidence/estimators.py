@@ -22,7 +22,9 @@ import numpy as np
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.archives import DAMAGED, read_member
+from mlflow_clfaudit.evidence.boosters import Booster
 from mlflow_clfaudit.evidence.forward import Network
+from mlflow_clfaudit.evidence.solvers import Solver
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.types import Tier
 
@@ -52,15 +54,6 @@ HARMLESS = {
 MAX_SCHEMA_BYTES = 32 * 2**20
 MAX_ARRAY_BYTES = 2**20
 MAX_NESTING = 60
-
-
-@dataclass(frozen=True)
-class Solver:
-    """An iterative solver inside the model: the estimator's class, the iterations it took and those it was allowed."""
-
-    estimator: str
-    iterations: int
-    limit: int
 
 
 @dataclass(frozen=True)
@@ -127,11 +120,13 @@ class Estimator:
 
 
 @provides()
-def estimator_flavor(flavors: Mapping[str, Any]) -> str:
-    """The flavor with scikit-learn's interface that the model was logged in."""
+def estimator_flavor(flavors: Mapping[str, Any], booster: Booster | None = None) -> str:
+    """The flavor with scikit-learn's interface that the model was logged in, where it is no file of trees alone."""
     found = next((name for name in LIBRARIES if name in flavors), None)
     if found is None or "keras" in flavors or "tensorflow" in flavors:
         raise Missing("the logged model is no estimator")
+    if booster is not None:
+        raise Missing("the trees answer for themselves")
     return found
 
 

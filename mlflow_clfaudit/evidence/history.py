@@ -42,6 +42,11 @@ PREFIXES = {
     "training_": False,
     "training/": False,
 }
+# What boosting libraries call their evaluation sets (None: the training rows where another set follows) and metrics.
+BOOSTING_CURVE = re.compile(r"(?P<rows>[A-Za-z]+(_\d+)?)-(?P<metric>[a-z_0-9]+)")
+BOOSTING_TRAINING = {"train", "training", "dtrain", "learn"}
+BOOSTING_LOSSES = {"logloss", "mlogloss", "binary_logloss", "multi_logloss", "cross_entropy"}
+BOOSTING_ERRORS = {"error", "merror", "binary_error", "multi_error"}
 MAX_RECOVERED_ROWS = 20_000
 MIN_RECOVERED_ROWS = 20
 MIN_CONSTANT_EPOCHS = 3
@@ -103,10 +108,19 @@ def history(run: Run, overrides: Overrides | None = None, fit: FitArguments | No
     learning_rate = None
     fits = 1
     drop = _restored_step(run)
+    boosting = {match["rows"] for key in run.metrics if (match := BOOSTING_CURVE.fullmatch(key)) is not None}
     named = {} if overrides is None else {logged: name for name, logged in overrides.metrics.items()}
     for logged in sorted(run.metrics, key=lambda key: (key not in named, key.startswith(tuple(PREFIXES)), key)):
         steps, values = run.metrics[logged]
         key = named.get(logged, logged)
+        rounds = BOOSTING_CURVE.fullmatch(key)
+        if rounds is not None and len(values) > 1:
+            trained_on = rounds["rows"] in BOOSTING_TRAINING or (
+                rounds["rows"].endswith("_0") and f"{rounds['rows'][:-2]}_1" in boosting
+            )
+            name, curve = _boosting(rounds["metric"], values)
+            (train if trained_on else validation)[name] = curve
+            continue
         # mlflow.keras.autolog logs every validation_* value at step 0 beside val_*: not a curve.
         if key.startswith(("validation_", "restored_", "stopped_")) or len(values) == 0:
             continue
@@ -124,6 +138,13 @@ def history(run: Run, overrides: Overrides | None = None, fit: FitArguments | No
     if not train and not validation:
         raise Missing("the run has no training curves", LOG_HISTORY)
     return History(train, validation, learning_rate, fits)
+
+
+def _boosting(metric: str, values: np.ndarray) -> tuple[str, np.ndarray]:
+    """A curve of a boosting library by Keras's name: errors are what is missing from an accuracy."""
+    if metric in BOOSTING_LOSSES:
+        return "loss", values
+    return ("accuracy", 1.0 - values) if metric in BOOSTING_ERRORS else (metric, values)
 
 
 def _by_epoch(steps: np.ndarray, values: np.ndarray, epochs: int | None) -> np.ndarray:

@@ -19,12 +19,14 @@ class ClassWeighting:
     """`declared` maps the keys as given to weights; `effective` (K,) are the weights that the K classes got.
 
     `classes` (K,) are the labels as Keras matches them against the keys: rounded, and the argmax of rows of columns.
+    `library` is what weighed the rows.
     """
 
     declared: Mapping[object, float]
     classes: np.ndarray
     counts: np.ndarray
     effective: np.ndarray
+    library: str = "Keras"
 
     @property
     def unmatched(self) -> list[str]:

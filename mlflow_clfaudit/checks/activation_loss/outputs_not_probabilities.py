@@ -4,16 +4,25 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mlflow_clfaudit.evidence.boosters import Booster
 from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
+# What native boosters answer with for an objective, and the objective that gives probabilities.
+ANSWERS = {
+    "multi:softmax": ("class numbers", "multi:softprob"),
+    "binary:logitraw": ("log-odds", "binary:logistic"),
+    "binary:hinge": ("class numbers", "binary:logistic"),
+}
 NEEDS_PROBABILITIES = ("auc", "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
 
 
 @check(severity=Severity.INFO)
-def outputs_not_probabilities(head: Head, served: Served, *, tolerance: float = 1e-3) -> Iterator[Finding]:
+def outputs_not_probabilities(
+    head: Head, served: Served, booster: Booster | None = None, *, tolerance: float = 1e-3
+) -> Iterator[Finding]:
     """What the model serves are scores, but they are read as probabilities.
 
     ## Why it matters
@@ -23,7 +32,8 @@ def outputs_not_probabilities(head: Head, served: Served, *, tolerance: float = 
     ## How it is detected
     Served outputs outside of 0 to 1, or rows over several classes that do not sum to 1, under a cross-entropy with
     from_logits=False or a compiled metric that takes probabilities. Information where the loss alone says so, a
-    warning where a metric was computed from them.
+    warning where a metric was computed from them. An objective of boosted trees that answers with class numbers or
+    log-odds is information.
 
     ## Proof
     The range and the row sums of the served outputs.
@@ -31,9 +41,24 @@ def outputs_not_probabilities(head: Head, served: Served, *, tolerance: float = 
     ## Fix
     Apply the sigmoid or softmax once, in one place: in the model, or with from_logits=True in the loss and the metrics.
 
+    ```diff
+    - score = log_loss(y_val, model.predict(X_val))  # the outputs are logits
+    + score = log_loss(y_val, keras.ops.sigmoid(model.predict(X_val)))
+    ```
+
     ## When it is legitimate
     Scores that only rank; independent sigmoids for several labels a row.
     """
+    if booster is not None:
+        if booster.decide is None and booster.objective in ANSWERS:
+            answers, instead = ANSWERS[booster.objective]
+            yield Finding(
+                f"With the objective {booster.objective}, predict() answers with {answers}, not with probabilities.",
+                fix=f'objective="{instead}"',
+                evidence={"objective": booster.objective},
+                proof=Proof(Grade.A, "the objective in the model's own file"),
+            )
+        return
     loss = head.loss
     metrics = [
         metric.name for metric in head.metrics if metric.name in NEEDS_PROBABILITIES and _from_outputs(metric.options)

@@ -40,6 +40,11 @@ def regression_loss(
     ## Fix
     `loss="binary_crossentropy"` or `loss="sparse_categorical_crossentropy"` with one unit for each class.
 
+    ```diff
+    - model.compile("sgd", "mse")
+    + model.compile("sgd", "binary_crossentropy")
+    ```
+
     ## When it is legitimate
     Brier scores on purpose, ordered classes, distillation on logits. Without a better classifier as proof it stays
     info.
@@ -57,7 +62,9 @@ def regression_loss(
     elif head.units == 1 and classes is not None and 3 <= classes <= most_classes:
         yield Finding(
             f"{loss.label.capitalize()} puts {classes} classes on one number line, as if class 1 lay between 0 and 2.",
-            fix=f'Dense({classes}, activation="softmax"), loss="sparse_categorical_crossentropy"',
+            fix=f'objective="multi:softprob", num_class={classes}'
+            if head.is_known_by_answers
+            else f'Dense({classes}, activation="softmax"), loss="sparse_categorical_crossentropy"',
             evidence=evidence,
             explains=HARM,
             variant="number-line",
@@ -68,7 +75,7 @@ def regression_loss(
             "outputs are near 0 or 1."
             if head.gives_probabilities
             else f"{loss.label.capitalize()} on {head.activation} outputs learns class numbers, not probabilities.",
-            fix='loss="binary_crossentropy"' if head.units == 1 else 'loss="categorical_crossentropy"',
+            fix=_fix(head),
             evidence=evidence,
             variant="brier",
         )
@@ -81,6 +88,7 @@ def measured_harm(
     labels: Labels | None = None,
     trial: Trial | None = None,
     feature_probe: Probe | None = None,
+    tree_probe: Probe | None = None,
     *,
     gain: float = 0.05,
     significance: float = 0.01,
@@ -90,20 +98,29 @@ def measured_harm(
         return replace(
             finding, evidence={**finding.evidence, "gradient_factor": damping, "information": served.information}
         )
-    if finding.variant != "number-line" or labels is None or trial is None or feature_probe is None:
+    # Trees have no features of a last layer; a forest on the same rows stands for them.
+    probe = tree_probe if served.head.is_known_by_answers else feature_probe
+    if finding.variant != "number-line" or labels is None or trial is None or probe is None:
         return finding
     values = labels.classes.astype(np.float64)
     rounded = np.argmin(np.abs(trial.judge.outputs[:, :1] - values), axis=1)
     truth = trial.judge.truth
-    if len(rounded) != len(feature_probe.decision):
+    if len(rounded) != len(probe.decision):
         return finding
-    before, after = measures.balanced_accuracy(truth, rounded), feature_probe.balanced_accuracy
-    p_value = measures.accuracy_p_value(truth, rounded, feature_probe.decision)
+    before, after = measures.balanced_accuracy(truth, rounded), probe.balanced_accuracy
+    p_value = measures.accuracy_p_value(truth, rounded, probe.decision)
     if after - before < gain or p_value >= significance:
-        return replace(finding, unproven="a linear classifier on the same features does no better")
-    how = "logistic regression on the last layer's features against the output rounded to the nearest class"
+        return replace(finding, unproven="a classifier of the same rows does no better")
+    name = "logistic regression on the last layer's features" if probe is feature_probe else probe.name
+    how = f"{name} against the output rounded to the nearest class"
     proof = Proof(Grade.B, how, "balanced accuracy", before, after, len(truth), p_value)
     return replace(finding, severity=Severity.ERROR, proof=proof)
+
+
+def _fix(head: Head) -> str:
+    if head.is_known_by_answers:
+        return 'objective="binary:logistic"'
+    return 'loss="binary_crossentropy"' if head.units == 1 else 'loss="categorical_crossentropy"'
 
 
 def _classes(labels: LabelSet | None) -> int | None:

@@ -12,6 +12,13 @@ from mlflow_clfaudit.evidence.weighting import ClassWeighting
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
+WEIGHTS = {
+    "Keras": "class_weight",
+    "scikit-learn": "class_weight",
+    "XGBoost": "scale_pos_weight",
+    "LightGBM": "scale_pos_weight and is_unbalance",
+}
+
 
 @check(severity=Severity.WARN, explains=("threshold-off", "uncalibrated-probabilities"))
 def class_weight_overcorrected(
@@ -41,11 +48,18 @@ def class_weight_overcorrected(
     ## Fix
     Keep natural weights and move the threshold, or divide the odds by w1/w0.
 
+    ```diff
+    - model.fit(X, y, class_weight={0: 1, 1: 100})
+    - decision = model.predict(X)[:, 0] > 0.5
+    + model.fit(X, y)
+    + decision = model.predict(X)[:, 0] > threshold  # chosen on validation rows
+    ```
+
     ## When it is legitimate
     Costs that are stated: the weights are the costs.
     """
-    if served.width != 1 or served.classes != 2 or served.probabilities is None or len(class_weighting.effective) != 2:
-        raise Missing("class weights are judged for one sigmoid unit and two classes")
+    if served.width > 2 or served.classes != 2 or served.probabilities is None or len(class_weighting.effective) != 2:
+        raise Missing("class weights are judged for two classes and probabilities")
     share, mean = float(np.mean(served.truth)), float(np.mean(served.probabilities[:, 1]))
     prior = float(np.log(class_weighting.effective[1] / class_weighting.effective[0]))
     if not 0 < share < 1 or not 0 < mean < 1 or not np.isfinite(prior):
@@ -70,7 +84,7 @@ def class_weight_overcorrected(
         f"is {mean:.3f} where class 1 has a share of {share:.3f}; accuracy is {served.accuracy:.3f}, "
         + ("below" if served.accuracy < largest else "above")
         + f" the {largest:.3f} of the largest class.",
-        fix="drop class_weight and move the threshold: np.where(p > t, 1, 0)",
+        fix=f"drop {WEIGHTS[class_weighting.library]} and move the threshold: np.where(p > t, 1, 0)",
         severity=Severity.WARN if better or (below and served.balanced_accuracy < poor) else Severity.INFO,
         evidence={
             "mean_output": mean,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.labels import LabelSet
 from mlflow_clfaudit.evidence.weighting import ClassWeighting
 from mlflow_clfaudit.registry import check
@@ -28,6 +29,11 @@ def class_weight_without_effect(class_weighting: ClassWeighting, train_labels: L
     ## Fix
     Integer keys from 0: `dict(enumerate(compute_class_weight("balanced", classes=np.unique(y), y=y)))`.
 
+    ```diff
+    - model.fit(X, y, class_weight={"cat": 1, "dog": 5})
+    + model.fit(X, y, class_weight={0: 1, 1: 5})
+    ```
+
     ## When it is legitimate
     Equal weights on purpose; a key for a class that the training rows happen to lack.
 
@@ -35,6 +41,8 @@ def class_weight_without_effect(class_weighting: ClassWeighting, train_labels: L
     Keras 3.15's own function: text keys give 1.0 to every row, a key that no label has changes nothing, labels of .4
     and .6 are rounded, and a row [0, 0, 0] of several labels gets the weight of class 0.
     """
+    if class_weighting.library != "Keras":
+        raise Missing(f"{class_weighting.library} itself refuses class weights that match no class")
     declared = set(class_weighting.declared.values())
     if len(declared) < 2:
         return

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.weighting import ClassWeighting
 from mlflow_clfaudit.registry import check
@@ -23,12 +24,20 @@ def weighted_loss_scale(class_weighting: ClassWeighting, history: History, *, ap
     ## Fix
     `keras.losses.BinaryCrossentropy(reduction="mean_with_sample_weight")`, or weights with a mean of 1.
 
+    ```diff
+    - model.compile("adam", "binary_crossentropy")
+    + model.compile("adam", keras.losses.BinaryCrossentropy(reduction="mean_with_sample_weight"))
+      model.fit(X, y, class_weight={0: 1, 1: 50})
+    ```
+
     ## When it is legitimate
     Always: it is a warning about reading the curves.
 
     ## Measured
     Keras 3.15, weights 1 and 17 on balanced rows: the loss is 9 times the unweighted one.
     """
+    if class_weighting.library != "Keras":
+        raise Missing("only Keras divides a weighted loss by the number of rows")
     mean = class_weighting.mean
     if history.loss is None or history.validation_loss is None or 1 / apart < mean < apart:
         return

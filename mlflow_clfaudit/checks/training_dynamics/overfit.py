@@ -39,6 +39,12 @@ def overfit(
     ## Fix
     `EarlyStopping(monitor="val_loss", patience=5, restore_best_weights=True)`
 
+    ```diff
+    - model.fit(X, y, epochs=500, validation_data=validation)
+    + stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=5, restore_best_weights=True)
+    + model.fit(X, y, epochs=500, validation_data=validation, callbacks=[stopping])
+    ```
+
     ## When it is legitimate
     Saved weights of the best epoch: where the judged rows have the loss of the minimum, nothing is reported.
     """
@@ -75,7 +81,9 @@ def overfit(
 def _is_restored(served: Served, lowest: float, last: float, restored: float) -> bool:
     """Whether the judged rows' own loss says that the best epoch's weights were saved."""
     loss = served.head.loss
-    if served.probabilities is None or loss is None or not loss.is_cross_entropy or not served.held_out:
+    if served.probabilities is None or not served.held_out:
+        return False
+    if not served.head.is_known_by_answers and (loss is None or not loss.is_cross_entropy):
         return False
     picked = np.clip(served.probabilities[np.arange(served.rows), served.truth], 1e-7, 1.0)
     own = float(-np.mean(np.log(picked)))
