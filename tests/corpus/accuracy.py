@@ -10,6 +10,8 @@ from statistics import median
 
 import click
 
+from mlflow_clfaudit.registry import all_checks
+from mlflow_clfaudit.types import Severity
 from tests.corpus.__main__ import chosen, numbers
 from tests.corpus.audits import ALARM, ERROR, Judged, audit_all
 from tests.corpus.program import SYMPTOMS
@@ -41,6 +43,12 @@ def counted(runs: Iterable[Judged], condition: Callable[[Judged], bool]) -> int:
     return sum(map(condition, runs))
 
 
+def named_at_error(planted: tuple[Judged, str]) -> bool:
+    """Whether a planted fault was reported at error or above."""
+    run, check = planted
+    return check in {finding["check"] for finding in run.raised(ERROR)}
+
+
 def summary(runs: Sequence[Judged]) -> list[tuple[str, str, str]]:
     """The goals and what was measured: what, goal, figure."""
     faulty = [run for run in runs if run.faulty]
@@ -51,12 +59,24 @@ def summary(runs: Sequence[Judged]) -> list[tuple[str, str, str]]:
     proven = [finding for _, finding in errors if (finding["proof"] or {}).get("grade") in ("A", "B")]
     planted = [(run, check) for run in faulty for check in run.program.truth]
     found = [check for run, check in planted if check in {finding["check"] for finding in run.raised(ALARM)}]
-    serious = [check for run, check in planted if check in {finding["check"] for finding in run.raised(ERROR)}]
+    severe = [
+        (run, check) for run, check in planted if all_checks()[check].severity in (Severity.ERROR, Severity.BLOCKER)
+    ]
+    costly = [(run, check) for run, check in severe if run.costly]
     harmless = [run for run in quiet if not run.program.healthy]
     return [
         ("a planted fault comes first", "95 %", share(counted(faulty, lambda run: run.hit), len(faulty))),
         ("planted faults reported at warn or above", "", share(len(found), len(planted))),
-        ("planted faults reported at error or above", "", share(len(serious), len(planted))),
+        (
+            "those of checks that are an error, reported at error or above",
+            "90 %",
+            share(sum(map(named_at_error, severe)), len(severe)),
+        ),
+        (
+            "the same where the fault costs decisions",
+            "",
+            share(sum(map(named_at_error, costly)), len(costly)),
+        ),
         ("findings at error or above that are right", "90 %", share(len(right), len(errors))),
         ("findings at error or above with grade A or B", "90 %", share(len(proven), len(errors))),
         (
@@ -201,7 +221,11 @@ audited with `--allow-unsafe`. Programs that are not trained are mostly the late
 
 {table(("", "goal", "calibration", "report"), [(a[0], a[1], a[2], b[2]) for a, b in figures])}
 A finding counts as right when it names a planted fault, or what such a fault brings with it. Healthy and harmless runs
-expect info at most.
+expect info at most. The severity of a finding follows the harm that is measured on the run: a linear output under a
+cross-entropy is a warning where the decisions at .5 are right all the same, and an error where they are not. So the
+table says how often a fault of a check that is an error was reported at error, over all runs and over those whose
+balanced accuracy on clean held-out rows is more than .03 below that of the same program without the fault (of cases
+without such a twin, all).
 
 ## Beside the published tools
 {PEERS}

@@ -62,6 +62,12 @@ class Judged:
             return self.program.harmless
         return quality_kept(self.run, self.parent) and numbers_true(self.run, self.parent)
 
+    @cached_property
+    def costly(self) -> bool:
+        """Whether decisions are worse than the parent's, not its numbers alone. What is not known counts as costly."""
+        one, other = self.run.balanced_accuracy, self.parent.balanced_accuracy if self.parent else None
+        return one is None or other is None or one < other - 0.03
+
     @property
     def faulty(self) -> bool:
         """Whether the audit ought to name a fault."""

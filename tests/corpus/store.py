@@ -43,7 +43,7 @@ def tracking_uri(root: Path = ROOT) -> str:
 def key(name: str, seed: int) -> str:
     """What the run of a program depends on: its code, the way it is logged, the seed and the libraries."""
     versions = [version(library) for library in LIBRARIES]
-    return f"{name}-{seed}-{digest(programs()[name].build, log.train_and_log, seed, versions)}"
+    return f"{name.replace('/', ' per ')}-{seed}-{digest(programs()[name].build, log.train_and_log, seed, versions)}"
 
 
 def load(name: str, seed: int, root: Path = ROOT) -> log.Logged | None:

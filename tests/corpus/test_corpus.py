@@ -73,6 +73,7 @@ def test_two_programs_of_a_base_have_two_keys() -> None:
     keys = {name: store.key(name, 0) for name in ("base-table", "table+single-class-labels", "table+overfit")}
     assert len({key.rpartition("-")[2] for key in keys.values()}) == 3
     assert store.key("base-table", 0) != store.key("base-table", 1)
+    assert not [name for name in store.programs() if "/" in store.key(name, 0)]
 
 
 def test_decisions() -> None:
