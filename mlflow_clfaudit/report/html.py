@@ -74,9 +74,16 @@ def confusion_svg(report: Report) -> str | None:
 
 
 def prose(text: str) -> list[Markup]:
-    """Paragraphs of a docstring as HTML; inline code is the only markup that they have."""
-    paragraphs = [words.line(part) for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
-    return [_inline(paragraph) for paragraph in paragraphs]
+    """The blocks of a docstring as HTML: paragraphs with inline code, and fenced code, is all that they have."""
+    blocks = re.split(r"^```(?:\w+)?\n(.*?)^```$", text.strip(), flags=re.MULTILINE | re.DOTALL)
+    found: list[Markup] = []
+    for place, block in enumerate(blocks):
+        if place % 2:
+            found.append(Markup("<pre><code>{}</code></pre>").format(block.rstrip()))
+            continue
+        paragraphs = [words.line(part) for part in re.split(r"\n\s*\n", block.strip()) if part.strip()]
+        found += [Markup("<p>{}</p>").format(_inline(paragraph)) for paragraph in paragraphs]
+    return found
 
 
 def _inline(paragraph: str) -> Markup:

@@ -163,8 +163,8 @@ def test_a_check_explains_itself_from_its_documentation() -> None:
 
 def test_prose_escapes_all_but_inline_code() -> None:
     assert [str(part) for part in prose("Use `a < b` & see\nthe <b>rest</b>.\n\nSecond.")] == [
-        "Use <code>a &lt; b</code> &amp; see the &lt;b&gt;rest&lt;/b&gt;.",
-        "Second.",
+        "<p>Use <code>a &lt; b</code> &amp; see the &lt;b&gt;rest&lt;/b&gt;.</p>",
+        "<p>Second.</p>",
     ]
 
 

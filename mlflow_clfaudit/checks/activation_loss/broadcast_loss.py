@@ -48,6 +48,11 @@ def broadcast_loss(
     ## Fix
     `y = keras.utils.to_categorical(y)`, or labels (N, 1) for one unit.
 
+    ```diff
+    - model.fit(X, y)  # y of shape (N, 1) on Dense(3)
+    + model.fit(X, keras.utils.to_categorical(y, 3))
+    ```
+
     ## When it is legitimate
     Never for classes.
     """

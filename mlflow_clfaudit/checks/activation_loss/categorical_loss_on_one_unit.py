@@ -42,6 +42,13 @@ def categorical_loss_on_one_unit(
     ## Fix
     `loss="binary_crossentropy"` with `activation="sigmoid"`, or two units with softmax.
 
+    ```diff
+    - model.add(keras.layers.Dense(1, activation="softmax"))
+    - model.compile("adam", "categorical_crossentropy")
+    + model.add(keras.layers.Dense(1, activation="sigmoid"))
+    + model.compile("adam", "binary_crossentropy")
+    ```
+
     ## When it is legitimate
     Never.
     """

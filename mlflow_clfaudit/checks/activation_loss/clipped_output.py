@@ -65,6 +65,11 @@ def clipped_output(head: Head) -> Iterator[Finding]:
     ## Fix
     `activation="sigmoid"` for one unit, `activation="softmax"` for one unit a class.
 
+    ```diff
+    - model.add(keras.layers.Dense(10, activation="relu"))
+    + model.add(keras.layers.Dense(10, activation="softmax"))
+    ```
+
     ## When it is legitimate
     softplus and exponential with a Poisson loss, tanh with hinge or mean squared error on -1 and 1. A relu before the
     softmax that costs no accuracy is told as info.

@@ -32,6 +32,12 @@ def hinge_mismatch(head: Head, labels: Labels | None = None, history: History | 
     ## Fix
     `Dense(1)` without an activation, or tanh; decide at 0.
 
+    ```diff
+    - model.add(keras.layers.Dense(1, activation="sigmoid"))
+    + model.add(keras.layers.Dense(1, activation="tanh"))
+      model.compile("adam", "hinge")
+    ```
+
     ## When it is legitimate
     Categorical hinge, which compares units with each other.
     """

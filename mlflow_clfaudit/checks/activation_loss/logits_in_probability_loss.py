@@ -50,6 +50,13 @@ def logits_in_probability_loss(
     `loss=keras.losses.BinaryCrossentropy(from_logits=True)` with metrics at threshold 0, or an output layer with
     `activation="sigmoid"` (`"softmax"` for several classes).
 
+    ```diff
+      model.add(keras.layers.Dense(1))
+    - model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    + loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    + model.compile("adam", loss, metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])
+    ```
+
     ## When it is legitimate
     Never, but it may be harmless: where decisions are right at .5 and no refit does better it is a warning. A linear
     head with from_logits=True, a hinge or a squared loss, or with a function behind it is not this finding.

@@ -34,6 +34,11 @@ def no_nonlinearity(spec: Spec) -> Iterator[Finding]:
     ## Fix
     `Dense(…, activation="relu")`
 
+    ```diff
+    - model.add(keras.layers.Dense(64))
+    + model.add(keras.layers.Dense(64, activation="relu"))
+    ```
+
     ## When it is legitimate
     Low-rank factorisation, projections, layers before an activation or normalisation of their own.
     """

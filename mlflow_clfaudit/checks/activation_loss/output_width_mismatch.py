@@ -29,6 +29,11 @@ def output_width_mismatch(head: Head, labels: Labels) -> Iterator[Finding]:
     ## Fix
     `Dense(len(encoder.classes_), activation="softmax")`
 
+    ```diff
+    - model.add(keras.layers.Dense(100, activation="softmax"))
+    + model.add(keras.layers.Dense(len(encoder.classes_), activation="softmax"))
+    ```
+
     ## When it is legitimate
     Reserved or unknown classes, heads of pretrained models, a subset of the classes. Unpredicted they stay info.
     """

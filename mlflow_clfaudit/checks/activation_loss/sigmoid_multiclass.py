@@ -33,6 +33,11 @@ def sigmoid_multiclass(head: Head, labels: Labels | None = None) -> Iterator[Fin
     ## Fix
     `activation="softmax"`; on TensorFlow the trained weights stay valid.
 
+    ```diff
+    - model.add(keras.layers.Dense(3, activation="sigmoid"))
+    + model.add(keras.layers.Dense(3, activation="softmax"))
+    ```
+
     ## When it is legitimate
     Several labels a row: then the loss is wrong, which is softmax-multilabel.
     """

@@ -32,6 +32,13 @@ def softmax_multilabel(
     ## Fix
     `activation="sigmoid"` with `loss="binary_crossentropy"`, and a threshold for each label.
 
+    ```diff
+    - model.add(keras.layers.Dense(5, activation="softmax"))
+    - model.compile("adam", "categorical_crossentropy")
+    + model.add(keras.layers.Dense(5, activation="sigmoid"))
+    + model.compile("adam", "binary_crossentropy")
+    ```
+
     ## When it is legitimate
     Soft labels that sum to 1, as from mixup, smoothing or distillation.
     """

@@ -40,6 +40,11 @@ def softmax_on_one_unit(head: Head) -> Iterator[Finding]:
     `Dense(1, activation="sigmoid")` with `BinaryCrossentropy()`, or `Dense(2, activation="softmax")` with a categorical
     loss. A net trained on TensorFlow is rescued in place: `model.layers[-1].activation = keras.activations.sigmoid`.
 
+    ```diff
+    - model.add(keras.layers.Dense(1, activation="softmax"))
+    + model.add(keras.layers.Dense(1, activation="sigmoid"))
+    ```
+
     ## When it is legitimate
     Never at an output. A softmax over one key inside an attention layer is not this finding.
     """

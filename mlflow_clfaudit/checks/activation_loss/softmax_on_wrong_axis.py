@@ -32,6 +32,11 @@ def softmax_on_wrong_axis(head: Head) -> Iterator[Finding]:
     ## Fix
     `layers.Softmax(axis=-1)`
 
+    ```diff
+    - model.add(keras.layers.Softmax(axis=0))
+    + model.add(keras.layers.Softmax(axis=-1))
+    ```
+
     ## When it is legitimate
     Outputs with positions or pixels, where another axis holds the classes.
     """

@@ -28,6 +28,11 @@ def softmax_with_binary_crossentropy(head: Head) -> Iterator[Finding]:
     ## Fix
     `loss="categorical_crossentropy"`
 
+    ```diff
+    - model.compile("adam", "binary_crossentropy")
+    + model.compile("adam", "categorical_crossentropy")
+    ```
+
     ## When it is legitimate
     One class against the rest on purpose; two units, where only the numbers differ.
     """

@@ -42,6 +42,11 @@ def binary_labels_not_01(head: Head, labels: Labels | None = None, history: Hist
     ## Fix
     `y = (y == positive).astype("float32")`
 
+    ```diff
+    - model.fit(X, y)  # y is 1 and 2
+    + model.fit(X, (y == 2).astype("float32"))
+    ```
+
     ## When it is legitimate
     hinge and tanh with squared error want -1 and 1; soft labels and label smoothing stay within [0, 1].
     """

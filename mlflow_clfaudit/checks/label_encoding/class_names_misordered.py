@@ -24,6 +24,11 @@ def class_names_misordered(class_lists: tuple[ClassList, ...]) -> Iterator[Findi
     ## Fix
     `class_names = list(encoder.classes_)`
 
+    ```diff
+    - class_names = ["dog", "cat"]
+    + class_names = list(encoder.classes_)
+    ```
+
     ## When it is legitimate
     A list that is for display only and is never indexed by a prediction.
     """

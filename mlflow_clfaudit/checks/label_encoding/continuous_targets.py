@@ -35,6 +35,11 @@ def continuous_targets(
     ## Fix
     `y = np.digitize(y, edges)`, or a linear output layer with `loss="mse"`.
 
+    ```diff
+    - model.fit(X, y)  # y is a measurement
+    + model.fit(X, np.digitize(y, edges))
+    ```
+
     ## When it is legitimate
     Soft labels, distillation, mixup.
     """

@@ -39,6 +39,11 @@ def dirty_labels(
     ## Fix
     `y = y.str.strip().str.lower()`, `y.dropna()`, `y = y.astype("int64")` before anything is scaled.
 
+    ```diff
+    - y = encoder.fit_transform(df["label"])
+    + y = encoder.fit_transform(df["label"].str.strip().str.lower())
+    ```
+
     ## When it is legitimate
     Soft labels and label smoothing under a loss that takes them.
     """

@@ -43,6 +43,12 @@ def encoder_refit(
     ## Fix
     `encoder.fit(y_train)` once, then `encoder.transform(y_test)`
 
+    ```diff
+      y_train = encoder.fit_transform(labels_train)
+    - y_test = encoder.fit_transform(labels_test)
+    + y_test = encoder.transform(labels_test)
+    ```
+
     ## When it is legitimate
     Splits whose classes are disjoint by design.
     """

@@ -36,6 +36,11 @@ def invalid_one_hot(
     ## Fix
     `y = LabelEncoder().fit_transform(y)` before one-hot encoding.
 
+    ```diff
+    - y = tf.one_hot(labels, 3)  # labels are 1, 2 and 3
+    + y = tf.one_hot(LabelEncoder().fit_transform(labels), 3)
+    ```
+
     ## When it is legitimate
     Soft labels, and several labels a row under binary cross-entropy, where a row may have none.
     """

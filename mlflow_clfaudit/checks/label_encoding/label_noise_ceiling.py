@@ -31,6 +31,12 @@ def label_noise_ceiling(
     ## Fix
     Take one label for each distinct row: `df.groupby(features)["label"].agg(lambda y: y.mode()[0])`
 
+    ```diff
+    - X, y = df[features], df["label"]
+    + kept = df.groupby(features)["label"].agg(lambda y: y.mode()[0]).reset_index()
+    + X, y = kept[features], kept["label"]
+    ```
+
     ## When it is legitimate
     Repeated measurements of something random, and tables with few distinct rows.
     """

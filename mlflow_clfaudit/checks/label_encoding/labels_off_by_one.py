@@ -33,6 +33,11 @@ def labels_off_by_one(
     ## Fix
     `StringLookup(num_oov_indices=0)`, or `y - 1` with `Dense(K)`
 
+    ```diff
+    - y = keras.layers.StringLookup(vocabulary=names)(labels)
+    + y = keras.layers.StringLookup(vocabulary=names, num_oov_indices=0)(labels)
+    ```
+
     ## When it is legitimate
     A background or unknown class that has no training row.
     """

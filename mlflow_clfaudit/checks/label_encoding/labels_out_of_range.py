@@ -44,6 +44,11 @@ def labels_out_of_range(
     ## Fix
     `y = LabelEncoder().fit_transform(y)`, or an output layer with one unit for each class.
 
+    ```diff
+    - model.fit(X, y)  # y is 1, 2 and 3 on Dense(3)
+    + model.fit(X, LabelEncoder().fit_transform(y))
+    ```
+
     ## When it is legitimate
     `ignore_class` covers the value, as 255 and -1 in segmentation.
     """

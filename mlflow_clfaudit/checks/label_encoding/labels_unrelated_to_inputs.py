@@ -47,6 +47,12 @@ def labels_unrelated_to_inputs(
     ## Fix
     Keep each row's label with it: shuffle with one permutation, `X, y = sklearn.utils.shuffle(X, y)`, join on the id.
 
+    ```diff
+    - np.random.shuffle(X)
+    - np.random.shuffle(y)
+    + X, y = sklearn.utils.shuffle(X, y)
+    ```
+
     ## When it is legitimate
     The classes cannot be told from these inputs, or only by structure that no probe sees, as in sequences and large
     images: there it stays a warning.

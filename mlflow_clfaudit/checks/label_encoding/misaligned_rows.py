@@ -47,6 +47,12 @@ def misaligned_rows(
     ## Fix
     `shuffle=False` in the generator that predict() reads; keep an id beside X and y.
 
+    ```diff
+    - batches = generator.flow_from_directory("test")
+    + batches = generator.flow_from_directory("test", shuffle=False)
+      accuracy_score(batches.classes, model.predict(batches).argmax(axis=1))
+    ```
+
     ## When it is legitimate
     Inputs that were transformed before fit() explain it as well; that is tried first.
     """

@@ -45,6 +45,13 @@ def multiclass_on_one_unit(head: Head, labels: Labels, history: History | None =
     ## Fix
     `Dense(K, activation="softmax")` with `loss="sparse_categorical_crossentropy"`
 
+    ```diff
+    - model.add(keras.layers.Dense(1, activation="sigmoid"))
+    - model.compile("adam", "binary_crossentropy")
+    + model.add(keras.layers.Dense(3, activation="softmax"))
+    + model.compile("adam", "sparse_categorical_crossentropy")
+    ```
+
     ## When it is legitimate
     Ordered classes on a linear unit with a squared loss. One class against the rest, where fit() was given `y == k`.
     """

@@ -42,6 +42,11 @@ def permuted_labels(
     ## Fix
     `names = encoder.classes_[probabilities.argmax(axis=1)]`, with the encoder saved beside the model.
 
+    ```diff
+    - names = np.unique(labels_seen_today)[probabilities.argmax(axis=1)]
+    + names = encoder.classes_[probabilities.argmax(axis=1)]
+    ```
+
     ## When it is legitimate
     Clusters that were never meant to carry the labels' numbers; a remapping of labels that the scoring undoes.
     """

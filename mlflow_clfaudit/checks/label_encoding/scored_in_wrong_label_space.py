@@ -33,6 +33,11 @@ def scored_in_wrong_label_space(
     ## Fix
     `accuracy_score(y_raw, encoder.inverse_transform(predictions))`
 
+    ```diff
+    - accuracy_score(y_raw, predictions)
+    + accuracy_score(y_raw, encoder.inverse_transform(predictions))
+    ```
+
     ## When it is legitimate
     Never.
     """

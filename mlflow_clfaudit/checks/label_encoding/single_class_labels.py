@@ -35,6 +35,12 @@ def single_class_labels(
     ## Fix
     Check the column that y comes from: `print(np.unique(y, return_counts=True))`
 
+    ```diff
+    - y = df["target"] == "Yes"  # the column says "yes"
+    + y = df["target"].str.lower() == "yes"
+    + print(np.unique(y, return_counts=True))
+    ```
+
     ## When it is legitimate
     One-class and anomaly detection, which have losses of their own.
     """

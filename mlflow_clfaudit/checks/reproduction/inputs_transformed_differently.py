@@ -27,6 +27,13 @@ def inputs_transformed_differently(
     ## Fix
     Put the transform into the model (`keras.layers.Normalization`, `keras.layers.Rescaling`) or log the fitted scaler.
 
+    ```diff
+    - model = keras.Sequential([keras.Input((8,)), ...])  # fed with scaler.transform(X)
+    + normalization = keras.layers.Normalization()
+    + normalization.adapt(X_train)
+    + model = keras.Sequential([keras.Input((8,)), normalization, ...])  # fed with X
+    ```
+
     ## When it is legitimate
     Where serving applies the same transform outside of the model.
     """

@@ -32,6 +32,13 @@ def not_reproduced(
     ## Fix
     Log `X_val` and `y_val` as `fit()` was given them, or put the preprocessing into the model.
 
+    ```diff
+    - model.fit(scaler.transform(X_train), y_train, validation_data=(scaler.transform(X_val), y_val))
+    + X_val = scaler.transform(X_val)
+    + model.fit(scaler.transform(X_train), y_train, validation_data=(X_val, y_val))
+    + mlflow_clfaudit.log_labels(y_val, split="validation", inputs=X_val)
+    ```
+
     ## When it is legitimate
     Weights averaged at the end of training, a model that was trained on after its curves, validation by a generator.
     """

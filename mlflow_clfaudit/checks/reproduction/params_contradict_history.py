@@ -30,6 +30,11 @@ def params_contradict_history(
     ## Fix
     Name the arguments: `fit(X, y, batch_size=16, epochs=3)`.
 
+    ```diff
+    - model.fit(X, y, 16, 3)
+    + model.fit(X, y, batch_size=16, epochs=3)
+    ```
+
     ## When it is legitimate
     Several calls of fit() in one run, `steps_per_epoch`, a training that was interrupted.
     """

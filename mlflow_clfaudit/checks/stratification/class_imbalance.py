@@ -33,6 +33,12 @@ def class_imbalance(split_codes: SplitCodes, *, imbalance: float = 10.0) -> Iter
     ## Fix
     Report balanced accuracy or PR-AUC, then weigh the classes or move the threshold, not both.
 
+    ```diff
+    - model.fit(X, y)
+    + weights = compute_class_weight("balanced", classes=np.unique(y), y=y)
+    + model.fit(X, y, class_weight=dict(enumerate(weights)))
+    ```
+
     ## When it is legitimate
     Natural prevalence with calibrated probabilities, judged by metrics that see the rare class: information only.
     """

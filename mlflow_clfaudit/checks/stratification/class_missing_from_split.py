@@ -30,6 +30,11 @@ def class_missing_from_split(
     ## Fix
     `train_test_split(..., stratify=y)`; merge or drop classes with too few rows to split.
 
+    ```diff
+    - X_train, X_val, y_train, y_val = train_test_split(X, y, shuffle=False)
+    + X_train, X_val, y_train, y_val = train_test_split(X, y, stratify=y, random_state=0)
+    ```
+
     ## When it is legitimate
     Open-set tests, and splits by time or by group: information only. A class of a handful of rows may be left out by
     chance; that is not reported.

@@ -42,6 +42,11 @@ def class_shift(
     ## Fix
     `train_test_split(..., stratify=y, random_state=...)`.
 
+    ```diff
+    - X_train, X_val, y_train, y_val = train_test_split(X, y)
+    + X_train, X_val, y_train, y_val = train_test_split(X, y, stratify=y, random_state=0)
+    ```
+
     ## When it is legitimate
     A split by time or by group, which the run's params name or a column shows; a training set rebalanced on purpose,
     which the params name, or equal training classes while validation and test rows keep the same natural shares. Both

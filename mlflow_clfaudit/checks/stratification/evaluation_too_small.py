@@ -28,6 +28,11 @@ def evaluation_too_small(
     ## Fix
     `RepeatedStratifiedKFold`, or a larger held-out set.
 
+    ```diff
+    - score = model.evaluate(X[:20], y[:20])
+    + scores = cross_val_score(build, X, y, cv=RepeatedStratifiedKFold(n_splits=5, n_repeats=5))
+    ```
+
     ## When it is legitimate
     Smoke runs, and small data that is all there is.
     """

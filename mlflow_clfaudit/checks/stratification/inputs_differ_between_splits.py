@@ -51,6 +51,12 @@ def inputs_differ_between_splits(
     ## Fix
     One `Normalization` or `Rescaling` layer in the model, or one fitted scaler for every split.
 
+    ```diff
+    - model.fit(X_train / 255, y_train, validation_data=(X_val, y_val))
+    + model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Rescaling(1 / 255), ...])
+    + model.fit(X_train, y_train, validation_data=(X_val, y_val))
+    ```
+
     ## When it is legitimate
     Splits by time or by group drift: information only. Inputs that were logged raw but given to fit() transformed are
     inputs-transformed-differently.

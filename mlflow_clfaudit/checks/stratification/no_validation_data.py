@@ -24,6 +24,12 @@ def no_validation_data(
     ## Fix
     `fit(..., validation_data=(X_val, y_val))`.
 
+    ```diff
+    - model.fit(X, y)
+    + X_train, X_val, y_train, y_val = train_test_split(X, y, stratify=y, random_state=0)
+    + model.fit(X_train, y_train, validation_data=(X_val, y_val))
+    ```
+
     ## When it is legitimate
     A last fit on all rows, and toy problems. Never the root cause of anything.
     """

@@ -34,6 +34,11 @@ def ordered_batches(
     ## Fix
     `fit(..., shuffle=True)`, which is Keras's default.
 
+    ```diff
+    - model.fit(X, y, shuffle=False)
+    + model.fit(X, y)
+    ```
+
     ## When it is legitimate
     Stateful recurrent nets and curricula. A net that is good all the same makes it information only.
     """

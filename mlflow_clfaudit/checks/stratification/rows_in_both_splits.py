@@ -45,6 +45,13 @@ def rows_in_both_splits(
     ## Fix
     Drop duplicates, or split by record (`GroupKFold`), before anything is resampled.
 
+    ```diff
+      X, y = df[features], df["label"]
+    - X_train, X_test, y_train, y_test = train_test_split(X, y)
+    + train, test = next(GroupShuffleSplit(random_state=0).split(X, y, groups=df["record"]))
+    + X_train, X_test, y_train, y_test = X.iloc[train], X.iloc[test], y.iloc[train], y.iloc[test]
+    ```
+
     ## When it is legitimate
     Tables of low cardinality, and repeated measurements that will repeat in use as well.
 

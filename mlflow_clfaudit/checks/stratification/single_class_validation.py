@@ -43,6 +43,12 @@ def single_class_validation(
     ## Fix
     `train_test_split(..., stratify=y)` and `fit(..., validation_data=...)`.
 
+    ```diff
+    - model.fit(X, y, validation_split=0.2)  # sorted by class
+    + X_train, X_val, y_train, y_val = train_test_split(X, y, test_size=0.2, stratify=y)
+    + model.fit(X_train, y_train, validation_data=(X_val, y_val))
+    ```
+
     ## When it is legitimate
     Monitoring slices of one class, and one-class detection, where the training labels hold one class too.
 

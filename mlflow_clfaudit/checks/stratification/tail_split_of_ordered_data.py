@@ -55,6 +55,12 @@ def tail_split_of_ordered_data(
     ## Fix
     Shuffle before `fit`, or split with `train_test_split(..., stratify=y)` and pass `validation_data`.
 
+    ```diff
+    - model.fit(X, y, validation_split=0.2)
+    + order = np.random.default_rng(0).permutation(len(X))
+    + model.fit(X[order], y[order], validation_split=0.2)
+    ```
+
     ## When it is legitimate
     Time series: a column that rises from row to row into the tail, or a split that the run calls temporal, makes it
     information only.

@@ -36,6 +36,12 @@ def test_used_for_validation(
     ## Fix
     `train_test_split` a validation set off the training rows, and keep the test set for one evaluation at the end.
 
+    ```diff
+    - model.fit(X_train, y_train, validation_data=(X_test, y_test))
+    + X_fit, X_val, y_fit, y_val = train_test_split(X_train, y_train, test_size=0.2, stratify=y_train)
+    + model.fit(X_fit, y_fit, validation_data=(X_val, y_val))
+    ```
+
     ## When it is legitimate
     Where nothing was chosen by the validation curve.
     """

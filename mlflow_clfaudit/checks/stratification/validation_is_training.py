@@ -35,6 +35,12 @@ def validation_is_training(
     ## Fix
     `train_test_split` a validation set off the training rows.
 
+    ```diff
+    - model.fit(X, y, validation_data=(X, y))
+    + X_train, X_val, y_train, y_val = train_test_split(X, y, test_size=0.2, stratify=y)
+    + model.fit(X_train, y_train, validation_data=(X_val, y_val))
+    ```
+
     ## When it is legitimate
     A last fit on all rows after the selection was done elsewhere: without val_ metrics it is information only.
     """

@@ -21,6 +21,11 @@ def validation_split_ignored(fit: FitArguments, run: Run) -> Iterator[Finding]:
     ## Fix
     Drop one of the two arguments.
 
+    ```diff
+    - model.fit(X, y, validation_split=0.2, validation_data=(X_val, y_val))
+    + model.fit(X, y, validation_data=(X_val, y_val))
+    ```
+
     ## When it is legitimate
     It never harms the fit.
     """

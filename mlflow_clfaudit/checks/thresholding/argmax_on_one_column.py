@@ -39,6 +39,11 @@ def argmax_on_one_column(
     ## Fix
     `(p[:, 0] > 0.5).astype(int)`, and `metrics=["accuracy"]`.
 
+    ```diff
+    - decision = model.predict(X).argmax(axis=1)
+    + decision = (model.predict(X)[:, 0] > 0.5).astype(int)
+    ```
+
     ## When it is legitimate
     Heads of two columns or more.
     """

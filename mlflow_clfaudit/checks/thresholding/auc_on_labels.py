@@ -24,6 +24,11 @@ def auc_on_labels(readings: tuple[Reading, ...], *, apart: float = 0.005) -> Ite
     ## Fix
     `roc_auc_score(y, model.predict(X))`: pass the scores.
 
+    ```diff
+    - roc_auc_score(y, model.predict(X)[:, 0] > 0.5)
+    + roc_auc_score(y, model.predict(X)[:, 0])
+    ```
+
     ## When it is legitimate
     Classifiers that give labels and nothing else.
     """

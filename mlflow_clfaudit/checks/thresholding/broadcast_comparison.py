@@ -26,6 +26,11 @@ def broadcast_comparison(readings: tuple[Reading, ...], *, apart: float = 0.02) 
     ## Fix
     `(pred.ravel() == y.ravel()).mean()`, or `accuracy_score(y, pred)`.
 
+    ```diff
+    - accuracy = (model.predict(X).round() == y).mean()  # (N, 1) against (N,)
+    + accuracy = (model.predict(X).round().ravel() == y.ravel()).mean()
+    ```
+
     ## When it is legitimate
     Never.
     """

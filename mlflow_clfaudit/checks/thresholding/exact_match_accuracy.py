@@ -29,6 +29,11 @@ def exact_match_accuracy(head: Head, history: History | None = None, *, good: fl
     ## Fix
     `metrics=["accuracy"]`, or `keras.metrics.BinaryAccuracy()`.
 
+    ```diff
+    - accuracy = (model.predict(X)[:, 0] == y).mean()
+    + accuracy = ((model.predict(X)[:, 0] > 0.5) == y).mean()
+    ```
+
     ## When it is legitimate
     Models whose output is a label.
     """

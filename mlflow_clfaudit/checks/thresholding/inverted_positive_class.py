@@ -39,6 +39,11 @@ def inverted_positive_class(
     ## Fix
     `pos_label=1`, or column 1 of the predictions.
 
+    ```diff
+    - roc_auc_score(y, model.predict(X)[:, 0])  # two columns
+    + roc_auc_score(y, model.predict(X)[:, 1])
+    ```
+
     ## When it is legitimate
     A score that is defined for the negative class.
     """

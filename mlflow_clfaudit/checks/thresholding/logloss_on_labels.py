@@ -24,6 +24,11 @@ def logloss_on_labels(readings: tuple[Reading, ...], *, apart: float = 0.01) -> 
     ## Fix
     `log_loss(y, model.predict(X))`: pass the probabilities.
 
+    ```diff
+    - log_loss(y, model.predict(X)[:, 0] > 0.5)
+    + log_loss(y, model.predict(X)[:, 0])
+    ```
+
     ## When it is legitimate
     Never.
     """

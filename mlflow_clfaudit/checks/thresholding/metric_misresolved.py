@@ -33,6 +33,11 @@ def metric_misresolved(head: Head, labels: Labels | None = None) -> Iterator[Fin
     ## Fix
     By row of the table: `threshold=0.5`, `class_id=1`, `metrics=["accuracy"]`, a smaller k.
 
+    ```diff
+    - model.compile("adam", "binary_crossentropy", metrics=[keras.metrics.F1Score()])
+    + model.compile("adam", "binary_crossentropy", metrics=[keras.metrics.F1Score(threshold=0.5)])
+    ```
+
     ## When it is legitimate
     Averages over the columns that are wanted. Where both values agree it is information only, unless the logged curve
     is one constant.

@@ -42,6 +42,11 @@ def rounded_unbounded_output(
     ## Fix
     `Dense(1, activation="sigmoid")`; any tf.keras 2.x or Keras 3 thresholds instead of rounding.
 
+    ```diff
+    - model.add(keras.layers.Dense(1, activation="linear"))
+    + model.add(keras.layers.Dense(1, activation="sigmoid"))
+    ```
+
     ## When it is legitimate
     Never as an accuracy.
 

@@ -34,6 +34,11 @@ def scores_used_as_classes(
     ## Fix
     `np.where(p > t, 1, 0)`, or `argmax` over the columns.
 
+    ```diff
+    - accuracy_score(y, model.predict(X)[:, 0].astype(int))
+    + accuracy_score(y, model.predict(X)[:, 0] > 0.5)
+    ```
+
     ## When it is legitimate
     An artifact that is named or typed as probabilities.
     """

@@ -45,6 +45,11 @@ def threshold_off(
     ## Fix
     `np.where(p > t, 1, 0)`, or scikit-learn's `TunedThresholdClassifierCV` and `FixedThresholdClassifier`.
 
+    ```diff
+    - decision = model.predict(X)[:, 0] > 0.5
+    + decision = model.predict(X)[:, 0] > threshold  # chosen on validation rows
+    ```
+
     ## When it is legitimate
     Where errors have unequal costs, and for rare classes judged by accuracy: a move that costs accuracy and finds a
     class that was found anyway is information only.

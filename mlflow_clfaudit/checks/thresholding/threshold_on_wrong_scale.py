@@ -37,6 +37,11 @@ def threshold_on_wrong_scale(
     ## Fix
     `keras.metrics.BinaryAccuracy(threshold=0.0)`, `keras.metrics.AUC(from_logits=True)`.
 
+    ```diff
+    - model.compile("adam", loss, metrics=["accuracy"])  # the outputs are logits
+    + model.compile("adam", loss, metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])
+    ```
+
     ## When it is legitimate
     A threshold that was tuned on that scale. Where the loss takes logits for probabilities, so do the metrics:
     logits-in-probability-loss and clipped-output say what is wrong there.

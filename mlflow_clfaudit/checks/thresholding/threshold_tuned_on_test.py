@@ -44,6 +44,12 @@ def threshold_tuned_on_test(
     ## Fix
     Choose the threshold on validation rows (`TunedThresholdClassifierCV`), then score the test rows once.
 
+    ```diff
+    - threshold = max(candidates, key=lambda t: f1_score(y_test, p_test > t))
+    + threshold = max(candidates, key=lambda t: f1_score(y_val, p_val > t))
+      f1_score(y_test, p_test > threshold)
+    ```
+
     ## When it is legitimate
     Nested cross-validation.
     """

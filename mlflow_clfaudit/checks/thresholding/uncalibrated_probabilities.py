@@ -39,6 +39,12 @@ def uncalibrated_probabilities(
     ## Fix
     `CalibratedClassifierCV(FrozenEstimator(model), method="sigmoid")`, fitted on validation rows.
 
+    ```diff
+    - probability = model.predict(X)[:, 0]
+    + platt = LogisticRegression(C=np.inf).fit(logit(model.predict(X_val)), y_val)
+    + probability = platt.predict_proba(logit(model.predict(X)))[:, 1]
+    ```
+
     ## When it is legitimate
     Use for ranking only, label smoothing, focal loss, class weights. It is a warning only where decisions are good and
     the probabilities are much worse than the class shares alone (U below -.5).

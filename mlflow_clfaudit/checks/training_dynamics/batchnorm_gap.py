@@ -37,6 +37,11 @@ def batchnorm_gap(
     `BatchNormalization(momentum=0.9)`, more steps, standardised inputs; or measure the statistics anew: set each
     layer's momentum to 0 and call the model once on a large batch with `training=True`.
 
+    ```diff
+    - model.add(keras.layers.BatchNormalization())
+    + model.add(keras.layers.BatchNormalization(momentum=0.9))
+    ```
+
     ## When it is legitimate
     Batches of one class let the batch's own statistics leak the label: such a gap alone is no error.
     """

@@ -44,6 +44,11 @@ def bottleneck(
     ## Fix
     More units in the narrow layer.
 
+    ```diff
+    - model.add(keras.layers.Dense(2, activation="relu"))
+    + model.add(keras.layers.Dense(32, activation="relu"))
+    ```
+
     ## When it is legitimate
     Autoencoder codes; two classes, for which one unit is enough: two units only make it slower.
 

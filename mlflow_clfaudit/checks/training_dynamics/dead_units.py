@@ -39,6 +39,13 @@ def dead_units(
     ## Fix
     A lower learning rate, scaled inputs, `he_normal`; `LeakyReLU` keeps a slope below zero.
 
+    ```diff
+    - model.add(keras.layers.Dense(64, activation="relu"))
+    - model.compile(keras.optimizers.SGD(1.0), "binary_crossentropy")
+    + model.add(keras.layers.Dense(64, activation="leaky_relu", kernel_initializer="he_normal"))
+    + model.compile(keras.optimizers.SGD(0.1), "binary_crossentropy")
+    ```
+
     ## When it is legitimate
     Pruned and sparse nets, wide layers on few kinds of rows: nets that learnt are not judged.
 

@@ -45,6 +45,11 @@ def frozen_random_layers(
     ## Fix
     `layer.trainable = True` before compile(), or load the pretrained weights.
 
+    ```diff
+    - keras.layers.Dense(1000, activation="relu", trainable=False)
+    + keras.layers.Dense(1000, activation="relu")
+    ```
+
     ## When it is legitimate
     Random features on purpose, the first stage of a transfer. A net that learnt all the same is told so as an info.
 

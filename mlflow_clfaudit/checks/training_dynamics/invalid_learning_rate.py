@@ -43,6 +43,11 @@ def invalid_learning_rate(
     ## Fix
     `keras.optimizers.Adam(1e-3)`, `keras.optimizers.SGD(1e-2)`.
 
+    ```diff
+    - model.compile(keras.optimizers.Adam(0.0), "binary_crossentropy")
+    + model.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy")
+    ```
+
     ## When it is legitimate
     A saved rate of zero at the end of a schedule is not judged, only the logged first one. A net that learnt at such
     a rate all the same is told so as an info.

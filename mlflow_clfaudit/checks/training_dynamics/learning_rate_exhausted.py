@@ -49,6 +49,11 @@ def learning_rate_exhausted(
     ## Fix
     `ReduceLROnPlateau(min_lr=1e-5)` with more patience, or a schedule as long as the training.
 
+    ```diff
+    - keras.callbacks.ReduceLROnPlateau(factor=0.1, patience=1)
+    + keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=10, min_lr=1e-5)
+    ```
+
     ## When it is legitimate
     A planned decay to zero after the net has converged.
     """

@@ -60,6 +60,11 @@ def learning_rate_too_high(
     ## Fix
     A tenth of the rate, or `clipnorm=1.0`, or a warm-up.
 
+    ```diff
+    - model.compile(keras.optimizers.SGD(3.0), "mse")
+    + model.compile(keras.optimizers.SGD(0.3, clipnorm=1.0), "mse")
+    ```
+
     ## When it is legitimate
     High rates that work (SGD at 3.0 on squared errors), cyclical rates, warm restarts: nets that learnt are not
     judged.

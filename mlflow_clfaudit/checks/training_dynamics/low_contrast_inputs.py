@@ -29,6 +29,13 @@ def low_contrast_inputs(
     ## Fix
     `keras.layers.Normalization()` adapted to the training inputs, as the first layer.
 
+    ```diff
+    - model = keras.Sequential([keras.Input((10, 4)), ...])
+    + normalization = keras.layers.Normalization()
+    + normalization.adapt(X_train)
+    + model = keras.Sequential([keras.Input((10, 4)), normalization, ...])
+    ```
+
     ## When it is legitimate
     Embeddings with a large common component; a net that learnt all the same is told so as an info.
 

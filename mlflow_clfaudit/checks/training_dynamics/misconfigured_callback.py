@@ -39,6 +39,11 @@ def misconfigured_callback(
     ## Fix
     `monitor="val_loss"`.
 
+    ```diff
+    - keras.callbacks.ReduceLROnPlateau(monitor="val_acc")
+    + keras.callbacks.ReduceLROnPlateau(monitor="val_loss")
+    ```
+
     ## When it is legitimate
     A step schedule that lowers the rate on purpose while accuracy stands still at .98 and more.
     """

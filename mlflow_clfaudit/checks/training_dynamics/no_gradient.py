@@ -33,6 +33,11 @@ def no_gradient(
     That of what cuts the gradient: an output without slope (softmax on one unit, outputs clipped under the loss), a
     branch that reaches no output, `stop_gradient`, a comparison or a rounding inside the model.
 
+    ```diff
+    - model.add(keras.layers.Dense(1, activation="softmax"))
+    + model.add(keras.layers.Dense(1, activation="sigmoid"))
+    ```
+
     ## When it is legitimate
     Tensors that are unused by design, such as the query of an attention over one key. A net that learnt all the same
     is told so as an info; less than half of the kernels without a gradient is a warning.

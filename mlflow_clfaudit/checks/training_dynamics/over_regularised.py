@@ -41,6 +41,13 @@ def over_regularised(
     ## Fix
     A tenth of the penalty, dropout at .2.
 
+    ```diff
+    - keras.layers.Dropout(0.9)
+    - keras.layers.Dense(64, kernel_regularizer=keras.regularizers.L2(1.0))
+    + keras.layers.Dropout(0.2)
+    + keras.layers.Dense(64, kernel_regularizer=keras.regularizers.L2(1e-4))
+    ```
+
     ## When it is legitimate
     Hard problems and little data, where without them nothing is gained on held-out rows. Curves that look worse on
     the training rows than on validation rows are normal under dropout.

@@ -45,6 +45,11 @@ def poor_initialisation(
     ## Fix
     Leave `kernel_initializer` out, or `he_normal` before relu.
 
+    ```diff
+    - keras.layers.Dense(30, kernel_initializer=keras.initializers.RandomNormal(stddev=1.0))
+    + keras.layers.Dense(30)
+    ```
+
     ## When it is legitimate
     Embeddings, deliberate zero beginnings behind a residual connection, nets that learnt.
     """

@@ -29,6 +29,13 @@ def saturated_units(
     ## Fix
     `keras.layers.Normalization()` before the first layer, smaller initial weights, or relu.
 
+    ```diff
+    - model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(64, activation="tanh"), ...])
+    + normalization = keras.layers.Normalization()
+    + normalization.adapt(X_train)
+    + model = keras.Sequential([keras.Input((8,)), normalization, keras.layers.Dense(64, activation="tanh"), ...])
+    ```
+
     ## When it is legitimate
     Gates and binary codes; nets that learnt are not judged.
     """

@@ -42,6 +42,12 @@ def stopped_early(
     ## Fix
     More epochs with `EarlyStopping(monitor="val_loss", restore_best_weights=True)`.
 
+    ```diff
+    - model.fit(X, y, epochs=5, validation_data=validation)
+    + stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=10, restore_best_weights=True)
+    + model.fit(X, y, epochs=200, validation_data=validation, callbacks=[stopping])
+    ```
+
     ## When it is legitimate
     A budgeted run; nets that still gain a little in loss and nothing in decisions.
     """

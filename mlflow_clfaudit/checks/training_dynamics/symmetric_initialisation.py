@@ -54,6 +54,11 @@ def symmetric_initialisation(
     ## Fix
     Leave the initialiser out: `Dense(64, activation="relu")` draws from Glorot's distribution.
 
+    ```diff
+    - keras.layers.Dense(64, activation="relu", kernel_initializer="zeros")
+    + keras.layers.Dense(64, activation="relu")
+    ```
+
     ## When it is legitimate
     Layers that begin at zero on purpose behind a residual connection or in an adapter, and pruned layers: a net that
     learnt all the same is told so as an info. Frozen layers are not judged.

@@ -75,6 +75,11 @@ def under_trained(
     ## Fix
     A larger learning rate, or more epochs until the validation loss stops falling.
 
+    ```diff
+    - model.compile(keras.optimizers.Adam(0.001), "categorical_crossentropy")
+    + model.compile(keras.optimizers.Adam(0.01), "categorical_crossentropy")
+    ```
+
     ## When it is legitimate
     A deliberately short run. Fine-tuned nets, noisy problems at their ceiling, label smoothing and focal losses (soft
     probabilities, right decisions) do not fire, because no continuation and no probe decides better than they do.

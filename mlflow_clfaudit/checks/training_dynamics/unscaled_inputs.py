@@ -56,6 +56,13 @@ def unscaled_inputs(
     `keras.layers.Normalization()` adapted to the training inputs, as the first layer: it is then saved with the
     model.
 
+    ```diff
+    - model = keras.Sequential([keras.Input((8,)), ...])
+    + normalization = keras.layers.Normalization()
+    + normalization.adapt(X_train)
+    + model = keras.Sequential([keras.Input((8,)), normalization, ...])
+    ```
+
     ## When it is legitimate
     Ids and embeddings; models that scale inside; nets that learnt all the same (U of .5 and more, or nine rows in ten
     right): those are told as an info.

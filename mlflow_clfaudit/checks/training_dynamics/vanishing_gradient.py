@@ -50,6 +50,11 @@ def vanishing_gradient(
     `activation="relu", kernel_initializer="he_normal"` in the hidden layers; BatchNormalization, residual connections
     or fewer layers also help.
 
+    ```diff
+    - keras.layers.Dense(64, activation="sigmoid")
+    + keras.layers.Dense(64, activation="relu", kernel_initializer="he_normal")
+    ```
+
     ## When it is legitimate
     Frozen backbones, fine-tuning with tiny steps, nets that learnt: they do not meet the first condition.
 
