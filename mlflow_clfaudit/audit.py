@@ -6,12 +6,13 @@ import platform
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mlflow_clfaudit.errors import AuditError, LeftAlone, OutOfMemory, UsageError
+from mlflow_clfaudit.errors import AlreadyAudited, AuditError, LeftAlone, OutOfMemory, UsageError
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.counterfactuals import Budget
 from mlflow_clfaudit.evidence.decisions import Goal
@@ -19,6 +20,7 @@ from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.run import Run, read_run, without_autologging
 from mlflow_clfaudit.examine import examine_outputs, examine_repaired
 from mlflow_clfaudit.isolated import Limits, audit_isolated
+from mlflow_clfaudit.question import Question
 from mlflow_clfaudit.rank import Ranked, rank
 from mlflow_clfaudit.registry import Check, all_checks, select
 from mlflow_clfaudit.report.figures import figures
@@ -48,6 +50,7 @@ def audit_run(
     allow_unsafe: bool = False,
     time_limit: float | None = None,
     unless: Callable[[Run], str | None] | None = None,
+    again: bool = True,
     running: bool = False,
     dry_run: bool = False,
 ) -> Report:
@@ -71,6 +74,8 @@ def audit_run(
             MLFLOW_ALLOW_PICKLE_DESERIALIZATION is false.
         time_limit: seconds after which no model is run any more; the checks that would need it are skipped.
         unless: asked once the run has been read; a reason ends the audit with LeftAlone, and nothing is written.
+        again: audit the run although its verdict is that of this version on the same evidence; without it, such an
+            audit ends with AlreadyAudited.
         running: audit a run that is still going on by what it has logged so far.
         dry_run: write nothing to MLflow.
 
@@ -79,6 +84,7 @@ def audit_run(
     """
     from mlflow_clfaudit import attach
 
+    select_checks = tuple(select_checks)
     checks = select(select_checks)
     overrides = Overrides(labels or {}, inputs or {}, metrics or {}, goal)
     started = time.perf_counter()
@@ -88,6 +94,9 @@ def audit_run(
     reason = unless(run) if unless is not None else None
     if reason:
         raise LeftAlone(f"run {run_id} is left alone: {reason}")
+    question = Question(Tier.parse(tier), select_checks, overrides, ignore or {}, allow_unsafe)
+    if not again and question.answered(run):
+        raise AlreadyAudited(run_id, run.tags)
     try:
         report = audit(
             run,
@@ -105,6 +114,7 @@ def audit_run(
         if not dry_run:
             attach.note_failure(run.run_id, run.tracking_uri, str(error))
         raise
+    report = replace(report, digest=question.digest(run))
     if not dry_run:
         attach.write(run, report)
     return report

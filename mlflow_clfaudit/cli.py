@@ -10,8 +10,10 @@ from typing import Any
 import click
 
 from mlflow_clfaudit import __version__
-from mlflow_clfaudit.errors import AuditError, UsageError, redacted
-from mlflow_clfaudit.types import Report, Severity, Verdict, Word
+from mlflow_clfaudit.errors import AuditError, redacted
+from mlflow_clfaudit.fleet import BACKENDS, Fleet
+from mlflow_clfaudit.sweep import Sweep, as_json, exit_code, show
+from mlflow_clfaudit.types import Severity, Word
 
 FORMATS = ("text", "json", "jsonl", "markdown", "github")
 PAGE_FORMATS = ("text", "markdown", "json")
@@ -117,6 +119,18 @@ def cli() -> None:
 @click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write the report as JSON here too.")
 @BUDGET
 @click.option("--allow-unsafe", is_flag=True, help="Run code that the model brings along: Lambda layers, pickles.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Audit that many runs at a time; one when left out.")
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    help="Who audits them: processes of this machine (loky), or a Dask or Ray cluster, all of it without --jobs.",
+)
+@click.option(
+    "--gpus-per-run", type=click.FloatRange(min=0), default=0.0, help="With --backend ray: what each run gets of a GPU."
+)
+@click.option(
+    "--again", is_flag=True, help="With --experiment: also runs that have a verdict of this version on what they hold."
+)
 @TRACKING_URI
 @DRY_RUN
 def run_command(
@@ -128,12 +142,16 @@ def run_command(
     fail_on: str,
     form: str,
     json_file: str | None,
+    jobs: int | None,
+    backend: str | None,
+    gpus_per_run: float,
+    again: bool,
     **options: Any,
 ) -> None:
-    """Audit finished runs and leave the verdict on them."""
-    from mlflow_clfaudit.audit import audit_runs
-    from mlflow_clfaudit.isolated import Limits
+    """Audit finished runs and leave the verdict on them.
 
+    Runs of an experiment that were audited before, on the same evidence and by this version, are skipped.
+    """
     options["labels"] = _pairs(options["labels"], "--labels SPLIT=PATH")
     options["inputs"] = _pairs(options["inputs"], "--inputs SPLIT=PATH")
     options["metrics"] = _pairs(options["metrics"], "--metric NAME=METRIC")
@@ -141,23 +159,13 @@ def run_command(
     ids = list(_run_ids(run_ids, model_uri, experiment, filter_string, options["tracking_uri"]))
     if model_uri:
         options["model_uri"] = model_uri
-    reports: list[Report] = []
-    failed = 0
-    for result in audit_runs(ids, select_checks=selected, limits=Limits() if len(ids) > 1 else None, **options):
-        if isinstance(result, AuditError):
-            if isinstance(result, UsageError):
-                raise click.UsageError(str(result))
-            failed += 1
-            click.echo(f"error: {result}", err=True)
-            continue
-        reports.append(result)
-        if form != "json":
-            _print(result, form, attached=not options["dry_run"])
-    if form == "json":
-        _print_json(reports, many=len(ids) > 1)
+    fleet = Fleet(backend or "loky", jobs, gpus_per_run) if jobs or backend or gpus_per_run else None
+    options["again"] = again or options["dry_run"] or experiment is None
+    sweep = Sweep(ids, form, fail_on, keep=json_file is not None, attached=not options["dry_run"])
+    sweep.run(fleet, select_checks=selected, **options)
     if json_file:
-        _write_json(reports, json_file, many=len(ids) > 1)
-    sys.exit(exit_code(reports, failed, fail_on))
+        _write(json_file, sweep.as_json(), "--json")
+    sys.exit(sweep.exit_code)
 
 
 @cli.command("list")
@@ -325,9 +333,9 @@ def promote_command(
         tracking_uri=tracking_uri,
     )
     if form == "json":
-        _print_json([report], many=False)
+        click.echo(as_json([report], many=False))
     else:
-        _print(report, form, attached=True)
+        show(report, form, attached=True)
     click.echo(told, err=True)
     sys.exit(exit_code([report], 0, fail_on))
 
@@ -339,19 +347,6 @@ def doctor_command(tracking_uri: str | None) -> None:
     from mlflow_clfaudit.doctor import show
 
     sys.exit(show(tracking_uri, color=sys.stdout.isatty()))
-
-
-def exit_code(reports: Iterable[Report], failed: int, fail_on: str) -> int:
-    """0 nothing at or above --fail-on, 1 findings at or above it, 3 a run could not be audited."""
-    from mlflow_clfaudit.review import fails
-
-    reports = list(reports)
-    bar = None if fail_on == "never" else Severity(fail_on)
-    if bar and any(fails(report, bar) for report in reports):
-        return 1
-    if failed or any(report.verdict is Verdict.NOT_AUDITED for report in reports):
-        return 3
-    return 0
 
 
 def _run_ids(
@@ -379,46 +374,11 @@ def _pairs(given: tuple[str, ...], form: str) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def _print(report: Report, form: str, *, attached: bool) -> None:
-    from mlflow_clfaudit.report.github import to_github
-    from mlflow_clfaudit.report.json import to_dict
-    from mlflow_clfaudit.report.markdown import to_markdown
-    from mlflow_clfaudit.report.text import to_text
-
-    if form == "jsonl":
-        import json
-
-        click.echo(json.dumps(to_dict(report)))
-    elif form == "markdown":
-        click.echo(to_markdown(report))
-    elif form == "github":
-        click.echo(to_github(report))
-    else:
-        click.echo(to_text(report, color=sys.stdout.isatty(), attached=attached))
-
-
-def _print_json(reports: list[Report], *, many: bool) -> None:
-    click.echo(_as_json(reports, many=many))
-
-
-def _write_json(reports: list[Report], path: str, *, many: bool) -> None:
-    _write(path, _as_json(reports, many=many), "--json")
-
-
 def _write(path: str, text: str, option: str) -> None:
     try:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.UsageError(f"{option} {path}: {error.strerror}") from None
-
-
-def _as_json(reports: list[Report], *, many: bool) -> str:
-    import json
-
-    from mlflow_clfaudit.report.json import to_dict
-
-    found = [to_dict(report) for report in reports]
-    return json.dumps(found if many or not found else found[0], indent=2)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ AuditError              exit 3: the run could not be audited
 ├── RunNotFinished
 ├── OutOfMemory
 ├── LeftAlone           the run is none to audit, or need not be audited again; nothing was written
+│   └── AlreadyAudited
 ├── TrackingUnreachable
 └── NotWritable
 UsageError              exit 2: the command was not understood
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 
 # What MLflow itself reads its credentials from.
 SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "DATABRICKS_TOKEN", "AWS_SECRET_ACCESS_KEY")
@@ -53,6 +55,17 @@ class OutOfMemory(AuditError):
 
 class LeftAlone(AuditError):
     pass
+
+
+class AlreadyAudited(LeftAlone):
+    """The run has the verdict already that an audit would come to. `tags` are those of the run."""
+
+    def __init__(self, run_id: str, tags: Mapping[str, str]) -> None:
+        super().__init__(f"run {run_id} is left alone: it was audited already and has not changed since")
+        self.run_id, self.tags = run_id, dict(tags)
+
+    def __reduce__(self) -> tuple[type[AlreadyAudited], tuple[str, Mapping[str, str]]]:
+        return AlreadyAudited, (self.run_id, self.tags)
 
 
 class TrackingUnreachable(AuditError):

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,21 +28,27 @@ from mlflow_clfaudit.types import Report
 LEFT_OUT = (AUTO, "MLFLOW_RUN_ID")
 
 
-def _most_memory() -> int:
-    """Three quarters of this machine's memory in MB."""
-    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 0.75 / 2**20)
+# How much longer than its caller counts on a process waits for the next run, in seconds.
+GRACE = 30.0
 
 
 @dataclass(frozen=True)
 class Limits:
     """What an audit may take. After `runs` audits the process is replaced, for TensorFlow's memory only ever grows.
 
-    `seconds` of wall clock for one audit; `megabytes` of private memory for the process, whatever it maps besides.
+    `seconds` of wall clock for one audit; `megabytes` of private memory for the process, whatever it maps besides:
+    three quarters of the machine's when left out. After `idle` seconds without a run the process ends, if it is given.
     """
 
     seconds: float = 900.0
-    megabytes: int = field(default_factory=_most_memory)
+    megabytes: int | None = None
     runs: int = 50
+    idle: float | None = None
+
+
+def _most_memory() -> int:
+    """Three quarters of this machine's memory in MB."""
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 0.75 / 2**20)
 
 
 def audit_isolated(run_id: str, *, limits: Limits | None = None, **options: Any) -> Report:
@@ -95,12 +101,13 @@ class _Child:
         self.limits = limits
         self.surroundings = _surroundings()
         self.served = 0
+        self.asked = time.monotonic()
         self.connection, theirs = Pipe()
         number = theirs.fileno()
         # Its own sys.path comes first, so that what lies in its folder is not imported in place of this package.
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; "
-            f"from mlflow_clfaudit.isolated import serve; serve({number}, {limits.megabytes})"
+            f"from mlflow_clfaudit.isolated import serve; serve({number}, {limits.megabytes}, {limits.idle})"
         )
         self.process = subprocess.Popen(  # noqa: S603 - this interpreter, our own code
             [sys.executable, "-P", "-c", code],
@@ -119,7 +126,9 @@ class _Child:
 
     def serves(self, limits: Limits) -> bool:
         """Whether the next audit can be its: it is as the caller wants it, and not used up."""
-        return limits == self.limits and self.served < limits.runs and self.surroundings == _surroundings()
+        waited = time.monotonic() - self.asked
+        fresh = self.served < limits.runs and (limits.idle is None or waited < limits.idle)
+        return fresh and limits == self.limits and self.surroundings == _surroundings()
 
     def audit(self, run_id: str, options: dict[str, Any]) -> Report | AuditError:
         """Its answer; whatever keeps it from one ends it."""
@@ -134,6 +143,7 @@ class _Child:
         except (EOFError, ConnectionError):
             raise _Died(f"its process {self._ending()}; try --tier static") from None
         finally:
+            self.asked = time.monotonic()
             # After Ctrl-C as well: its answer would be taken for that of the next run.
             if not answered:
                 self.end()
@@ -164,11 +174,12 @@ def _end(process: subprocess.Popen[bytes], connection: Connection) -> None:
     process.wait()
 
 
-def serve(number: int, megabytes: int) -> None:
+def serve(number: int, megabytes: int | None = None, idle: float | None = None) -> None:
     """What the child does: audit what the connection with that file descriptor asks for, until nobody asks any more."""
     import resource
 
     os.set_inheritable(number, False)
+    megabytes = megabytes or _most_memory()
     # Address space would be the wrong measure: CUDA and TensorFlow reserve far more of it than they use.
     resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 2**20, megabytes * 2**20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -180,7 +191,7 @@ def serve(number: int, megabytes: int) -> None:
     connection = Connection(number)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     with contextlib.suppress(EOFError, ConnectionError):
-        while True:
+        while connection.poll(None if idle is None else idle + GRACE):
             run_id, options = connection.recv()
             connection.send(audit_or_error(run_id, **options))
 

@@ -25,6 +25,8 @@ MAX_ARTIFACTS = 2000
 MAX_MLMODEL_BYTES = 2**20
 # What an audit writes itself is no evidence.
 WRITTEN = ("clfaudit/report", "clfaudit/confusion", "clfaudit/suspicious")
+# Tags by which a person changes what an audit says.
+SAID = ("clfaudit.ignore.", "clfaudit.goal")
 SKIPPED_FOLDERS = ("tensorboard_logs", "checkpoints", "clfaudit/report")
 # What the hook kept of the training, and the model where MLflow lost it.
 EVIDENCE_FOLDER = "clfaudit/evidence"
@@ -88,12 +90,20 @@ class Run:
     @property
     def digest(self) -> str:
         """A digest of what the audit reads of this run: the same evidence gives the same digest."""
-        content = {
+        content: dict[str, Any] = {
             "params": dict(self.params),
             "metrics": {key: [len(values), repr(values[-1:])] for key, (_, values) in self.metrics.items()},
             "artifacts": [path for path in self.artifacts if not path.startswith(WRITTEN)],
             "models": [(model.uri, model.status) for model in self.models],
         }
+        said = {
+            f"{owner} {key}": value
+            for owner, tags in (("run", self.tags), ("experiment", self.experiment_tags))
+            for key, value in tags.items()
+            if key.startswith(SAID)
+        }
+        if said:
+            content["said"] = said
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -189,6 +199,13 @@ def find_experiment(client: MlflowClient, experiment: str) -> MlflowExperiment:
     if found is None:
         raise AuditError(f"no experiment is named {experiment!r}; `mlflow experiments search` lists them")
     return found
+
+
+def current_tracking_uri() -> str:
+    """The store that MLflow uses where none is named."""
+    import mlflow
+
+    return str(mlflow.get_tracking_uri())
 
 
 def run_url(tracking_uri: str, experiment_id: str, run_id: str) -> str | None:

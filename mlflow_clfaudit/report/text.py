@@ -41,6 +41,18 @@ def to_text(report: Report, *, color: bool, width: int = 80, attached: bool = Tr
     return printed(console, [*_lines(console, shown, width), *(_address(shown) if attached else ())])
 
 
+def to_line(report: Report, *, color: bool) -> str:
+    """The report in one line: verdict, name, root cause, and where the run is."""
+    shown = cleaned(report)
+    verdict = str(shown.verdict).replace("_", " ")
+    text = Text.assemble(
+        (f"{verdict:11}", VERDICT_STYLES[shown.verdict]), "  ", words.line(shown.run_name or shown.run_id)
+    )
+    for part in (shown.root_cause, shown.url or shown.run_id):
+        text.append(f"  {words.line(part)}" if part else "")
+    return printed(terminal(color=color, width=80), [text]).rstrip("\n")
+
+
 def terminal(*, color: bool, width: int) -> Console:
     """A console that writes to memory, whatever the environment says of the real one."""
     return Console(

@@ -1,0 +1,64 @@
+"""What an audit is asked, beside the run itself, and whether an earlier audit has answered it already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mlflow_clfaudit import __version__
+from mlflow_clfaudit.evidence.files import Overrides
+from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.types import Tier
+
+VERDICT, EVIDENCE, VERSION, REVIEW = "clfaudit.verdict", "clfaudit.evidence", "clfaudit.version", "clfaudit.review"
+
+
+@dataclass(frozen=True)
+class Question:
+    """How deep an audit goes, which checks it runs, and what is supplied beside the run."""
+
+    tier: Tier = Tier.PROBE
+    checks: tuple[str, ...] = ()
+    overrides: Overrides = field(default_factory=Overrides)
+    ignore: Mapping[str, str] = field(default_factory=dict)
+    allow_unsafe: bool = False
+
+    def digest(self, run: Run) -> str:
+        """A digest of all that is audited; that of the run alone where everything is asked and nothing supplied."""
+        asked: dict[str, Any] = {
+            "tier": None if self.tier is Tier.PROBE else str(self.tier),
+            "checks": sorted(self.checks),
+            "labels": {split: _file(path) for split, path in self.overrides.labels.items()},
+            "inputs": {split: _file(path) for split, path in self.overrides.inputs.items()},
+            "metrics": dict(self.overrides.metrics),
+            "goal": self.overrides.goal,
+            "ignore": dict(self.ignore),
+            "allow_unsafe": self.allow_unsafe,
+        }
+        asked = {name: value for name, value in asked.items() if value}
+        if not asked:
+            return run.digest
+        return hashlib.sha256(json.dumps([run.digest, asked], sort_keys=True).encode()).hexdigest()[:16]
+
+    def answered(self, run: Run) -> bool:
+        """Whether the run's verdict is that of this version on the same evidence, at this tier or a dearer one.
+
+        What a reviewer said of the run can change what its verdict means, so that such a run is always audited.
+        """
+        if VERDICT not in run.tags or REVIEW in run.tags or run.tags.get(VERSION) != __version__:
+            return False
+        deep_enough = [tier for tier in Tier if tier >= self.tier]
+        return run.tags.get(EVIDENCE) in {replace(self, tier=tier).digest(run) for tier in deep_enough}
+
+
+def _file(path: str) -> list[Any]:
+    """A path and, of a local file, what tells that it is another one by now."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return [path]
+    return [path, found.st_size, found.st_mtime_ns]
