@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -79,6 +82,7 @@ def cli() -> None:
     \b
     mlflow clfaudit RUN_ID        audit a run
     mlflow clfaudit explain NAME  what a check looks for
+    mlflow clfaudit repair RUN_ID apply the proven fixes, log the result beside the run
     mlflow clfaudit review RUN_ID what a person decided about it
     mlflow clfaudit diff A B      what changed from one run to the next
     mlflow clfaudit summary       an experiment at a glance
@@ -192,9 +196,66 @@ def explain_command(name: str) -> None:
         raise click.UsageError(f"no check is named {name!r}; `mlflow clfaudit list` shows them")
     click.echo(f"{check.name}  ({check.area}, {check.severity})\n\n{check.summary}\n")
     for title, text in check.sections.items():
-        click.echo(f"{title}\n{text}\n")
+        click.echo(f"{title}\n{_unfenced(text)}\n")
     if check.thresholds:
         click.echo("Thresholds\n" + "\n".join(f"{key} = {value}" for key, value in check.thresholds.items()))
+
+
+def _unfenced(text: str) -> str:
+    """Markdown with its fenced code indented instead, as a terminal shows it."""
+    blocks = re.split(r"^```(?:\w+)?\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    shown = [textwrap.indent(block, "    ") if place % 2 else block for place, block in enumerate(blocks)]
+    return "".join(shown).rstrip()
+
+
+@cli.command("repair")
+@click.argument("run_id")
+@click.option(
+    "--select", "selected", multiple=True, metavar="CHECK", help="Only this check's findings, of any severity."
+)
+@click.option("--labels", multiple=True, metavar="SPLIT=PATH", help="Labels that the run lacks.")
+@click.option("--inputs", multiple=True, metavar="SPLIT=PATH", help="Inputs that the run lacks.")
+@click.option("--goal", metavar="GOAL", help="What a threshold is chosen for: fp=1,fn=20 or recall=0.95.")
+@click.option("--budget", default=60.0, show_default=True, help="Seconds for all refits together.")
+@click.option("--seed", type=int, help="Of everything that is drawn; always the same one when left out.")
+@click.option("--register", metavar="NAME", help="Make the repaired model the next version of this registered model.")
+@click.option("--allow-unsafe", is_flag=True, help="Run code that the model brings along: Lambda layers, pickles.")
+@DEVICE
+@_format(("text", "json"), "What is printed.")
+@TRACKING_URI
+@DRY_RUN
+def repair_command(
+    run_id: str, selected: tuple[str, ...], seed: int | None, form: str, dry_run: bool, **options: Any
+) -> None:
+    """Apply the fixes that an audit proves, measure them, and log the mended model as a child of the run.
+
+    Exits with 0 where the model is better for it, with 1 where no repair is better beyond its interval.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+
+    from mlflow_clfaudit.repair.mending import repair_run
+    from mlflow_clfaudit.repair.words import to_dict, to_text
+
+    options["labels"] = _pairs(options["labels"], "--labels SPLIT=PATH")
+    options["inputs"] = _pairs(options["inputs"], "--inputs SPLIT=PATH")
+    if seed is not None:
+        options["seed"] = seed
+    screen = Console(stderr=True)
+    with screen.status("…") if screen.is_terminal else contextlib.nullcontext() as status:
+
+        def tell(text: str) -> None:
+            if status is not None:
+                status.update(escape(text))
+
+        repaired = repair_run(run_id, select_checks=selected, dry_run=dry_run, telling=tell, **options)
+    if form == "json":
+        import json
+
+        click.echo(json.dumps(to_dict(repaired), indent=2))
+    else:
+        click.echo(to_text(repaired, dry_run=dry_run))
+    sys.exit(0 if repaired.overall is not None else 1)
 
 
 @cli.command("review")

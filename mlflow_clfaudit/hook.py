@@ -35,6 +35,8 @@ MODE, CHILDREN, INPUTS = "MLFLOW_CLFAUDIT_MODE", "MLFLOW_CLFAUDIT_CHILDREN", "ML
 MAX_INPUT_MB, TIME_LIMIT = "MLFLOW_CLFAUDIT_MAX_INPUT_MB", "MLFLOW_CLFAUDIT_TIME_LIMIT"
 MODES = ("inprocess", "detached", "deferred")
 ERROR = "clfaudit.error"
+# On the child run of a repair, which is audited as it is written.
+REPAIR_OF = "clfaudit.repair_of"
 EVIDENCE_FOLDER = "clfaudit/evidence"
 MAX_TAG = 5_000
 
@@ -458,7 +460,7 @@ def _before_end(client: MlflowClient, run_id: str, status: str) -> _Ended | None
     if known is not None and known.manifest is not None:
         _store(client, run_id, known)
     run = client.get_run(run_id)
-    if "mlflow.parentRunId" in run.data.tags and not settings.children:
+    if REPAIR_OF in run.data.tags or ("mlflow.parentRunId" in run.data.tags and not settings.children):
         return None
     if known is not None and known.other_fits and not known.classifies:
         return None

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from mlflow_clfaudit import __version__
 from mlflow_clfaudit.errors import AuditError, LeftAlone, NotWritable, TrackingUnreachable, redacted
 from mlflow_clfaudit.evidence.run import find_experiment
-from mlflow_clfaudit.hook import may_classify
+from mlflow_clfaudit.hook import REPAIR_OF, may_classify
 from mlflow_clfaudit.lease import Owner, is_leased
 from mlflow_clfaudit.registered import audited, passed_on, uri_of, without_verdict
 from mlflow_clfaudit.report.plain import clean
@@ -93,6 +93,8 @@ class Finder:
 
     def wants(self, tags: Mapping[str, str]) -> bool:
         """Whether a run with these tags is to be audited."""
+        if REPAIR_OF in tags:
+            return False
         if VERDICT in tags:
             return self.again and _is_outdated(tags.get(VERSION, ""))
         return LEFT_ALONE not in tags

@@ -40,18 +40,23 @@ def normalization_modes(network: Network, trial: Trial, spec: Spec, head: Head) 
     by_batch = np.empty_like(trial.judge.outputs)
     for rows in _batches(order):
         by_batch[rows] = _passed(keras, model, trial.judge, rows, training=True)
-    normalising = [layer for layer in _layers(model) if layer.__class__.__name__ == "BatchNormalization"]
-    order = np.random.default_rng(0).permutation(trial.fit.rows)
-    for place, rows in enumerate(list(_batches(order))[:BATCHES]):
-        for layer in normalising:
-            # The moving statistics become the plain mean over these batches.
-            layer.momentum = place / (place + 1)
-        _passed(keras, model, trial.fit, rows, training=True)
+    measure_anew(keras, model, trial.fit)
     recalibrated = np.empty_like(trial.judge.outputs)
     for rows in _batches(np.arange(trial.judge.rows)):
         recalibrated[rows] = _passed(keras, model, trial.judge, rows, training=False)
     bare = replace(trial.judge, logits=None, features=None, inputs=None)
     return NormalizationModes(trial.judge, replace(bare, outputs=by_batch), replace(bare, outputs=recalibrated))
+
+
+def measure_anew(keras: Any, model: Any, served: Served) -> None:
+    """Set the moving statistics of the model's BatchNormalization to those of the served rows, in place."""
+    normalising = [layer for layer in _layers(model) if layer.__class__.__name__ == "BatchNormalization"]
+    order = np.random.default_rng(0).permutation(served.rows)
+    for place, rows in enumerate(list(_batches(order))[:BATCHES]):
+        for layer in normalising:
+            # The moving statistics become the plain mean over these batches.
+            layer.momentum = place / (place + 1)
+        _passed(keras, model, served, rows, training=True)
 
 
 def _batches(order: np.ndarray) -> Iterator[np.ndarray]:

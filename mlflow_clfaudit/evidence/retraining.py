@@ -196,7 +196,7 @@ class Retrainer:
         """What the judged rows say after training with `change`."""
         if change not in self._done:
             keras = import_keras(self.spec.backend, "auto")
-            with self.budget.spend() as seconds, _steady_random(), warnings.catch_warnings():
+            with self.budget.spend() as seconds, steady_random(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 try:
                     self._done[change] = self._train(keras, change, seconds)
@@ -216,7 +216,7 @@ class Retrainer:
         ready.model.optimizer.learning_rate = self._rate() * change.factor
         wanted = max(3, round(self.logged_epochs * change.share))
         epochs, losses = self._fit(ready.model, trial.fit, wanted, seconds / 3)
-        outputs = _outputs(keras, ready.model, trial.judge)
+        outputs = outputs_of(keras, ready.model, trial.judge)
         if outputs.ndim != 2 or outputs.shape != trial.judge.outputs.shape:
             raise Missing("the edited model's outputs have another shape")
         return Continued(
@@ -248,8 +248,8 @@ class Retrainer:
         if edit:
             model = EDITS[edit](keras, model, self.head)
         model.compile(
-            optimizer=_optimizer(keras, self.spec, self.fit, self._rate()),
-            loss=_loss(keras, self.head),
+            optimizer=optimizer_of(keras, self.spec, self.fit, self._rate()),
+            loss=loss_of(keras, self.head),
             **COMPILE_OPTIONS.get(self.network.backend, {}),
         )
         if not model.trainable_variables:
@@ -264,13 +264,13 @@ class Retrainer:
     def _fit(self, model: Any, served: Served, epochs: int, seconds: float) -> tuple[float, list[float]]:
         """Epochs trained and the mean loss of each; stops at the time limit or when the loss has said enough."""
         inputs = as_model_input(model, served.inputs)
-        targets = _targets(served, self.head)
+        targets = targets_of(served, self.head)
         size = min(self.fit.batch_size or 32, served.rows)
         starts = range(0, served.rows - size + 1, size)
         limit = min(self._steps, epochs * len(starts))
         enough = CLEAR * _constant_loss(served, self.head)
         shuffled = np.random.default_rng(SEED)
-        weight = _class_weight(self.fit)
+        weight = class_weight_of(self.fit)
         losses: list[float] = []
         steps = 0
         clock = Clock()
@@ -295,12 +295,17 @@ class Retrainer:
         return steps / len(starts), losses
 
     def _rate(self) -> float:
-        rate = initial_learning_rate(self.spec, self.fit)
-        name = (self.fit.optimizer or (self.spec.optimizer.name if self.spec.optimizer else "")).lower()
-        rate = rate or DEFAULT_RATES.get(name)
-        if not name or rate is None:
-            raise Missing("the optimizer is not known", "mlflow.keras.autolog() logs it")
-        return rate
+        return rate_of(self.spec, self.fit)
+
+
+def rate_of(spec: Spec, fit: FitArguments) -> float:
+    """The learning rate that training began with; Keras's default of the optimizer where none was logged."""
+    rate = initial_learning_rate(spec, fit)
+    name = (fit.optimizer or (spec.optimizer.name if spec.optimizer else "")).lower()
+    rate = rate or DEFAULT_RATES.get(name)
+    if not name or rate is None:
+        raise Missing("the optimizer is not known", "mlflow.keras.autolog() logs it")
+    return rate
 
 
 def initial_learning_rate(spec: Spec, fit: FitArguments) -> float | None:
@@ -318,17 +323,17 @@ def _fresh(model: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _steady_random() -> Iterator[None]:
+def steady_random(seed: int = SEED) -> Iterator[None]:
     """Keras draws the seeds of initialisers and dropout from Python's generator: seeded inside, put back after."""
     state = random.getstate()
-    random.seed(SEED)
+    random.seed(seed)
     try:
         yield
     finally:
         random.setstate(state)
 
 
-def _outputs(keras: Any, model: Any, served: Served) -> np.ndarray:
+def outputs_of(keras: Any, model: Any, served: Served) -> np.ndarray:
     """The model's outputs (N, C), computed eagerly: tracing a prediction would take longer than making it."""
     inputs = as_model_input(model, served.inputs)
     parts = []
@@ -348,7 +353,8 @@ def _assign(variables: Any, values: list[np.ndarray]) -> None:
         variable.assign(value)
 
 
-def _optimizer(keras: Any, spec: Spec, fit: FitArguments, rate: float) -> Any:
+def optimizer_of(keras: Any, spec: Spec, fit: FitArguments, rate: float) -> Any:
+    """An optimizer as the run had it, at that rate; Missing where it is not one of Keras's."""
     name = (fit.optimizer or (spec.optimizer.name if spec.optimizer else "")).lower()
     options = dict(spec.optimizer.options) if spec.optimizer and spec.optimizer.name == name else {}
     kept = {key: value for key, value in options.items() if key not in ("name", "learning_rate")}
@@ -358,7 +364,8 @@ def _optimizer(keras: Any, spec: Spec, fit: FitArguments, rate: float) -> Any:
         raise Missing(f"the optimizer {name} is not one of Keras's: {str(error).splitlines()[0][:80]}") from None
 
 
-def _loss(keras: Any, head: Head) -> Any:
+def loss_of(keras: Any, head: Head) -> Any:
+    """The head's loss; Missing where it is not one of Keras's own."""
     if head.loss is None or not head.loss.known:
         raise Missing("the loss is not one of Keras's own")
     name = "".join(part.capitalize() for part in head.loss.name.split("_"))
@@ -369,7 +376,7 @@ def _loss(keras: Any, head: Head) -> Any:
         return keras.losses.get(head.loss.name)
 
 
-def _targets(served: Served, head: Head) -> np.ndarray:
+def targets_of(served: Served, head: Head) -> np.ndarray:
     """The training targets as the loss wants them."""
     truth = served.truth
     if served.width == 1:
@@ -390,6 +397,7 @@ def _constant_loss(served: Served, head: Head) -> float:
     return float(-np.sum(shares[shares > 0] * np.log(shares[shares > 0])))
 
 
-def _class_weight(fit: FitArguments) -> dict[int, float] | None:
+def class_weight_of(fit: FitArguments) -> dict[int, float] | None:
+    """The class weights that fit() was given, where their keys are class numbers."""
     weight = fit.class_weight or {}
     return {key: float(value) for key, value in weight.items() if isinstance(key, int)} or None
