@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from mlflow_clfaudit import redaction
 from mlflow_clfaudit.errors import AlreadyAudited, AuditError, LeftAlone, OutOfMemory, UsageError
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.counterfactuals import Budget
@@ -52,6 +53,7 @@ def audit_run(
     unless: Callable[[Run], str | None] | None = None,
     again: bool = True,
     running: bool = False,
+    redact: bool = False,
     dry_run: bool = False,
 ) -> Report:
     """Audit one finished MLflow run and, unless `dry_run`, write the report and the verdict to it.
@@ -77,6 +79,7 @@ def audit_run(
         again: audit the run although its verdict is that of this version on the same evidence; without it, such an
             audit ends with AlreadyAudited.
         running: audit a run that is still going on by what it has logged so far.
+        redact: leave the names of classes, files and the run out of the report.
         dry_run: write nothing to MLflow.
 
     Raises:
@@ -109,6 +112,7 @@ def audit_run(
             allow_unsafe=allow_unsafe,
             deadline=None if time_limit is None else time.monotonic() + time_limit - read,
             seconds={"read": read},
+            redact=redact,
         )
     except AuditError as error:
         if not dry_run:
@@ -147,6 +151,7 @@ def audit(
     allow_unsafe: bool = False,
     deadline: float | None = None,
     seconds: Mapping[str, float] | None = None,
+    redact: bool = False,
 ) -> Report:
     """Judge a run that has been read. Touches MLflow only to fetch the run's own files.
 
@@ -161,7 +166,8 @@ def audit(
         allow_unsafe=allow_unsafe,
         deadline=deadline,
     )
-    return judge(run, evidence, checks=checks, ignore=ignore, seconds=seconds)
+    report = judge(run, evidence, checks=checks, ignore=ignore, seconds=seconds)
+    return redaction.redact(report, evidence) if redact else report
 
 
 def evidence_of(

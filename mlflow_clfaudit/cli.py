@@ -40,6 +40,7 @@ BUDGET = click.option(
     "--budget", default=20.0, show_default=True, help="Seconds for the counterfactual trainings of a run."
 )
 TRACKING_URI = click.option("--tracking-uri", help="The tracking store; MLFLOW_TRACKING_URI when left out.")
+REDACT = click.option("--redact", is_flag=True, help="Leave the names of classes, files and the run out of the report.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Write nothing to MLflow.")
 
 
@@ -135,6 +136,7 @@ def cli() -> None:
 @click.option(
     "--again", is_flag=True, help="With --experiment: also runs that have a verdict of this version on what they hold."
 )
+@REDACT
 @TRACKING_URI
 @DRY_RUN
 def run_command(
@@ -348,6 +350,7 @@ def summary_command(
 @TIER
 @DEVICE
 @BUDGET
+@REDACT
 @TRACKING_URI
 def watch_command(
     experiments: tuple[str, ...],
