@@ -26,6 +26,7 @@ MODULES = (
     "scale",
     "boosters",
     "estimators",
+    "pytorch",
     "classes",
     "labels",
     "inputs",

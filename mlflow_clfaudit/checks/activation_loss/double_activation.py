@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from mlflow_clfaudit import measures
+from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.spec import Head
-from mlflow_clfaudit.losses import logged, lowest
+from mlflow_clfaudit.losses import binary_crossentropy_of_logits, logged, lowest
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
@@ -37,7 +40,8 @@ def double_activation(
     ## How it is detected
     Statically: an output that gives probabilities and a loss with from_logits=True, or one softmax or sigmoid right
     behind another. A logged loss below the floor ln(1 + (K - 1)/e), for two classes on one unit
-    π·0.3133 + (1 - π)·0.6931, says that the logits were taken: then it is info.
+    π·0.3133 + (1 - π)·0.6931, says that the logits were taken: then it is info. PyTorch does not save the loss: there,
+    a logged loss that never falls below the floor and is that of the served outputs passed through once more.
 
     ## Proof
     The lowest logged loss beside that floor.
@@ -45,10 +49,18 @@ def double_activation(
     ## Fix
     Leave out the activation, or from_logits=True.
 
+    ```diff
+    - model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))  # after a softmax
+    + model.compile("adam", keras.losses.CategoricalCrossentropy())
+    ```
+
     ## When it is legitimate
     Never needed. On TensorFlow it is harmless as long as nothing comes between the activation and the loss.
     """
     loss = head.loss
+    if loss is None and head.kind == "Module":
+        yield from _of_criterion(head, labels, history, below)
+        return
     if loss is None or not head.gives_probabilities or not loss.is_cross_entropy:
         return
     stacked = len(head.activations) > 1 and head.activations[-2] in SOFT and head.activation in SOFT
@@ -93,12 +105,74 @@ def double_activation(
         yield finding
 
 
+def _of_criterion(head: Head, labels: Labels | None, history: History | None, below: float) -> Iterator[Finding]:
+    """A network of PyTorch: its loss is not saved, but a softmax behind its softmax cannot fall below the floor."""
+    least = lowest(*logged(history, head))
+    floor = _floor(head, labels) if head.gives_probabilities else None
+    if least is None or floor is None or not floor * (1.0 - below) <= least <= 2.0 * floor:
+        return
+    criterion = "CrossEntropyLoss" if head.activation == "softmax" else "BCEWithLogitsLoss"
+    yield Finding(
+        f"The network ends in a {head.activation}, and no logged loss is below {floor:.3g}, the floor of {criterion}, "
+        f"which applies it again.",
+        fix=f"return logits from forward(): {criterion} applies the {head.activation}",
+        severity=Severity.INFO,
+        variant="criterion",
+        evidence={"activation": head.activation, "floor": floor, "lowest_loss": least},
+    )
+
+
+@double_activation.proof
+def loss_of_what_is_served(
+    finding: Finding,
+    served: Served | None = None,
+    history: History | None = None,
+    served_train: Served | None = None,
+    *,
+    tolerance: float = 0.03,
+    apart: float = 0.15,
+) -> Finding | None:
+    if finding.variant != "criterion":
+        return finding
+    if served is None:
+        raise Missing("the served outputs, which would tell it, are not at hand")
+    curves = (
+        (served if served.held_out else None, None if history is None else history.validation_loss),
+        (served_train, None if history is None else history.loss),
+    )
+    for rows, curve in curves:
+        if rows is None or curve is None or rows.probabilities is None or not np.all(np.isfinite(rows.outputs)):
+            continue
+        twice, once = _twice(rows), measures.cross_entropy(rows.truth, rows.probabilities)
+        # The saved weights are those of the last epochs, or of the best one.
+        logged_losses = [*curve[-3:].tolist(), float(np.min(curve))]
+        nearest = min(logged_losses, key=lambda value: abs(value - twice))
+        if abs(nearest - twice) <= tolerance * twice and once < (1.0 - apart) * twice:
+            return replace(
+                finding,
+                message=f"{finding.message[:-1]}: the served outputs have a loss of {once:.3g}, passed through it "
+                f"again {twice:.3g}, and {nearest:.3g} was logged.",
+                severity=Severity.ERROR,
+                proof=Proof(
+                    Grade.A, f"the logged loss is that of a second {rows.head.activation}", "loss", once, twice
+                ),
+            )
+    return None
+
+
+def _twice(served: Served) -> float:
+    """The mean cross-entropy of the outputs taken for logits."""
+    if served.width == 1:
+        return binary_crossentropy_of_logits(served.truth[:, None].astype(np.float64), served.outputs)
+    return measures.cross_entropy(served.truth, measures.softmax(served.outputs.astype(np.float64)))
+
+
 def _floor(head: Head, labels: Labels | None) -> float | None:
     """The lowest mean loss that inputs between 0 and 1 allow; None where it is not known."""
-    assert head.loss is not None  # noqa: S101 - the check fires on a known loss only
-    if head.loss.name not in ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"):
+    plain = ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
+    if head.loss is not None and head.loss.name not in plain:
         return None
-    if head.loss.is_categorical:
+    if head.loss.is_categorical if head.loss is not None else head.activation == "softmax":
         return math.log1p((head.units - 1) / math.e) if head.units is not None and head.units > 1 else None
     given = None if labels is None else labels.whole or labels.train
     if given is None or head.units != 1 or given.form not in ("integer", "boolean") or given.has_missing:

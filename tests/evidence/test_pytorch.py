@@ -1,0 +1,203 @@
+"""Networks of PyTorch: trained here, logged as MLflow logs them, judged through the public entry point."""
+
+from __future__ import annotations
+
+import json
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+
+from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.evidence.pytorch import _must_be_harmless
+from mlflow_clfaudit.types import Confidence, Finding, Report, Severity, Status, Verdict
+from tests.evidence.test_estimators import Table, alarms, audited, table
+from tests.kit import proof_of
+
+pytestmark = pytest.mark.slow
+torch = pytest.importorskip("torch")
+Losses = Callable[[Any, Any], Any]
+
+
+def net(units: int, *behind: Any, dropout: float = 0.0) -> Any:
+    torch.manual_seed(0)
+    hidden = [torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Dropout(dropout)]
+    return torch.nn.Sequential(*hidden, torch.nn.Linear(32, units), *behind)
+
+
+def train(model: Any, rows: Table, loss: Losses, *, epochs: int = 120, rate: float = 0.02) -> dict[str, list[float]]:
+    """Train on all rows at once; the curves as people log them."""
+    optimizer = torch.optim.Adam(model.parameters(), rate)
+    x, y = torch.tensor(rows.x_train).float(), torch.tensor(rows.y_train)
+    held, truth = torch.tensor(rows.x_val).float(), torch.tensor(rows.y_val)
+    curves: dict[str, list[float]] = {"train_loss": [], "val_loss": []}
+    for _ in range(epochs):
+        model.train()
+        optimizer.zero_grad()
+        value = loss(model(x), y)
+        value.backward()
+        optimizer.step()
+        model.eval()
+        curves["train_loss"].append(value.item())
+        with torch.no_grad():
+            curves["val_loss"].append(float(loss(model(held), truth)))
+    return curves
+
+
+def log(model: Any, rows: Table, folder: Path, curves: dict[str, list[float]], *, pickled: bool = False) -> str:
+    with mlflow.start_run() as run, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        options: dict[str, Any] = {"input_example": rows.x_train[:4].astype(np.float32)}
+        if pickled:
+            options = {"serialization_format": "pickle"}
+        mlflow.pytorch.log_model(model, name="model", pip_requirements=["torch"], **options)
+        for split in ("train", "val", "test"):
+            for kind in ("X", "y"):
+                np.save(folder / f"{kind}_{split}.npy", getattr(rows, f"{kind.lower()}_{split}"))
+                mlflow.log_artifact(str(folder / f"{kind}_{split}.npy"), "data")
+        for name, values in curves.items():
+            for step, value in enumerate(values):
+                mlflow.log_metric(name, value, step=step)
+    return str(run.info.run_id)
+
+
+def found(report: Report, check: str) -> Finding:
+    (finding,) = [item for item in report.findings if item.check == check]
+    return finding
+
+
+def ran(report: Report) -> set[str]:
+    return {outcome.check for outcome in report.outcomes if outcome.status in (Status.PASSED, Status.FIRED)}
+
+
+def cross_entropy(outputs: Any, truth: Any) -> Any:
+    return torch.nn.functional.cross_entropy(outputs, truth)
+
+
+def of_probabilities(outputs: Any, truth: Any) -> Any:
+    return torch.nn.functional.nll_loss(torch.log(outputs), truth)
+
+
+def of_logarithms(outputs: Any, truth: Any) -> Any:
+    return torch.nn.functional.nll_loss(outputs, truth)
+
+
+def binary(outputs: Any, truth: Any) -> Any:
+    return torch.nn.functional.binary_cross_entropy(outputs[:, 0], truth.float())
+
+
+def binary_with_logits(outputs: Any, truth: Any) -> Any:
+    return torch.nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], truth.float())
+
+
+LONG = pytest.mark.long
+HEALTHY: dict[str, tuple[Callable[[], Any], Losses, int]] = {
+    "logits": (lambda: net(3), cross_entropy, 3),
+    "softmax": (lambda: net(3, torch.nn.Softmax(dim=1)), of_probabilities, 3),
+    "log_softmax": (lambda: net(3, torch.nn.LogSoftmax(dim=1)), of_logarithms, 3),
+    "one logit": (lambda: net(1), binary_with_logits, 2),
+    "sigmoid": (lambda: net(1, torch.nn.Sigmoid()), binary, 2),
+    "dropout": (lambda: net(3, dropout=0.2), cross_entropy, 3),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["softmax", *(pytest.param(name, marks=LONG) for name in HEALTHY if name != "softmax")]
+)
+def test_a_healthy_network_is_judged_and_found_healthy(name: str, tracking_uri: str, tmp_path: Path) -> None:
+    make, loss, classes = HEALTHY[name]
+    model, rows = make(), table(classes)
+    curves = train(model, rows, loss, epochs=40)
+    report = audited(log(model, rows, tmp_path, curves))
+    assert alarms(report) == []
+    assert report.verdict is Verdict.HEALTHY
+    assert report.headline == "pytorch · 400 validation rows · PyTorch, CPU"
+    assert not report.outcomes_of(Status.FAILED)
+    wanted = {
+        "permuted-labels",
+        "uncalibrated-probabilities",
+        "double-activation",
+        "logged-in-training-mode",
+        "overfit",
+    }
+    assert wanted <= ran(report)
+
+
+def test_a_pickled_network_is_run_only_where_that_was_allowed(
+    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, rows = net(3), table(3)
+    run_id = log(model, rows, tmp_path, train(model, rows, cross_entropy, epochs=40), pickled=True)
+    refused = {item.check: item for item in audited(run_id).outcomes}["permuted-labels"]
+    assert refused.reason == "the model is a pickle, which is not run"
+    allowed = audited(run_id, allow_unsafe=True)
+    assert "400 validation rows" in allowed.headline
+    assert allowed.verdict is Verdict.HEALTHY
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    assert "400 validation rows" not in audited(run_id, allow_unsafe=True).headline
+
+
+@pytest.mark.parametrize("units", [3, pytest.param(1, marks=LONG)])
+def test_a_second_softmax_or_sigmoid_in_the_loss_is_proven(units: int, tracking_uri: str, tmp_path: Path) -> None:
+    model = net(units, torch.nn.Sigmoid() if units == 1 else torch.nn.Softmax(dim=1))
+    rows = table(2 if units == 1 else 3)
+    curves = train(model, rows, binary_with_logits if units == 1 else cross_entropy)
+    report = audited(log(model, rows, tmp_path, curves))
+    assert report.root_cause == "double-activation"
+    finding = found(report, "double-activation")
+    assert finding.confidence is Confidence.PROVEN
+    lowest = [min(curves[name]) for name in ("val_loss", "train_loss")]
+    assert any(value == pytest.approx(proof_of(finding).after, rel=0.05) for value in lowest)
+
+
+def test_a_softmax_on_one_unit_is_seen_in_the_graph_and_proven(tracking_uri: str, tmp_path: Path) -> None:
+    model, rows = net(1), table()
+    train(model, rows, binary_with_logits)
+    model.append(torch.nn.Softmax(dim=1))
+    run_id = log(model, rows, tmp_path, {})
+    assert audited(run_id, tier="static").root_cause == "softmax-on-one-unit"
+    report = audited(run_id)
+    assert report.root_cause == "softmax-on-one-unit"
+    finding = found(report, "softmax-on-one-unit")
+    assert (proof_of(finding).after or 0) > (proof_of(finding).before or 1) + 0.3
+
+
+@LONG
+def test_a_network_logged_in_training_mode_is_found(tracking_uri: str, tmp_path: Path) -> None:
+    model, rows = net(3, dropout=0.9), table(3)
+    curves = train(model, rows, cross_entropy)
+    model.train()
+    run_id = log(model, rows, tmp_path, curves)
+    assert audited(run_id, tier="static").fired("logged-in-training-mode")
+    report = audited(run_id)
+    assert report.root_cause == "logged-in-training-mode"
+    finding = found(report, "logged-in-training-mode")
+    assert finding.level is Severity.ERROR
+    assert finding.evidence["operators"] == {"dropout": 1}
+    assert finding.evidence["rows_that_change"] > 0.5
+
+
+def archive(path: Path, content: dict[str, Any]) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("model/models/model.json", json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"nodes": [{"target": "torch.os.system"}]},
+        {"nodes": [{"target": "torch.ops.aten.from_file.default"}]},
+        {"nodes": [{"target": "_operator.methodcaller('x')"}]},
+        {"sizes": [{"as_expr": {"expr_str": "__import__('os').system('true')"}}]},
+        {"sizes": [{"as_expr": {"expr_str": "exec('1')"}}]},
+    ],
+)
+def test_a_graph_that_is_more_than_arithmetic_is_not_run(content: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(Missing, match=r"no arithmetic|no plain expressions"):
+        _must_be_harmless(archive(tmp_path / "model.pt2", content))
