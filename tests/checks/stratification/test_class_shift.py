@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit import measures
+from mlflow_clfaudit.checks.stratification.class_missing_from_split import class_missing_from_split
 from mlflow_clfaudit.checks.stratification.class_shift import class_shift
 from mlflow_clfaudit.checks.stratification.single_class_validation import single_class_validation
 from mlflow_clfaudit.checks.stratification.tail_split_of_ordered_data import tail_split_of_ordered_data
@@ -111,7 +112,7 @@ def fired(check: Check, labels: np.ndarray, fraction: float) -> bool:
     return any(finding.level.at_least(Severity.WARN) for finding in result.findings)
 
 
-SPLIT_CHECKS = (class_shift, tail_split_of_ordered_data, single_class_validation)
+SPLIT_CHECKS = (class_missing_from_split, class_shift, single_class_validation, tail_split_of_ordered_data)
 
 
 @pytest.mark.parametrize("check", SPLIT_CHECKS, ids=lambda check: check.name)
