@@ -8,7 +8,8 @@ bin := .venv/bin
 installed := .venv/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help env browser demo test test-long accuracy bench overhead docs screenshots format lint types clean
+.PHONY: help env browser demo test test-long coverage accuracy bench overhead new-check docs site screenshots format \
+	lint types clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -41,6 +42,9 @@ test-long: env browser ## the tests that take minutes
 	$(bin)/python -m pytest -m long
 	CLFAUDIT_FUZZ_CASES=20000 $(bin)/python -m pytest tests/hostile/test_fuzz.py
 
+coverage: env ## which lines and branches the tests reach
+	$(bin)/python -m pytest -m 'not long' --numprocesses 2 --cov --cov-report=term:skip-covered
+
 accuracy: env ## measure the corpus of faulty and healthy runs
 	$(bin)/python -m tests.corpus.accuracy
 
@@ -50,8 +54,23 @@ bench: env ## measure how long an audit takes
 overhead: env ## measure what the hook adds to a training
 	$(bin)/python -m tests.overhead
 
+# `make new-check area/name`: the word after the target is its argument, not a target.
+ifeq ($(firstword $(MAKECMDGOALS)),new-check)
+ifneq ($(word 2,$(MAKECMDGOALS)),)
+name := $(word 2,$(MAKECMDGOALS))
+$(eval $(name):;@:)
+endif
+endif
+
+new-check: ## a check and its test to fill in: make new-check name=area/name
+	@$(PYTHON) tools/new_check.py '$(name)'
+
 docs: env ## write the pages that are generated from the code
 	$(bin)/python docs/generate.py
+
+site: env ## the pages of docs/ as a site, in site/
+	$(bin)/python -m pip install --quiet --editable '.[docs]'
+	$(bin)/python -m mkdocs build --strict
 
 screenshots: env browser ## photograph MLflow's pages for docs/, with runs trained and audited for it
 	$(bin)/python -m tests.browser.screenshots

@@ -67,7 +67,7 @@ def test_wheel_metadata(metadata: Message) -> None:
     assert metadata["Requires-Python"] == ">=3.11"
     required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert not [line for line in required if line.startswith(("tensorflow", "keras"))]
-    assert {"tensorflow", "gpu", "keras", "dask", "ray", "dev"} == set(metadata.get_all("Provides-Extra", []))
+    assert {"tensorflow", "gpu", "keras", "dask", "ray", "docs", "dev"} == set(metadata.get_all("Provides-Extra", []))
 
 
 def test_installed_wheel_offers_its_entry_points(wheel: Path, tmp_path: Path) -> None:
