@@ -43,6 +43,18 @@ def counted(runs: Iterable[Judged], condition: Callable[[Judged], bool]) -> int:
     return sum(map(condition, runs))
 
 
+def trainings(runs: Sequence[Judged]) -> str:
+    """What counterfactual trainings took, in words."""
+    taken = [run.report["training_seconds"] for run in runs if run.report.get("training_seconds")]
+    if not taken:
+        return "No audit needed a counterfactual training."
+    totals = [sum(seconds) for seconds in taken]
+    return (
+        f"{len(taken)} audits ran {sum(map(len, taken))} counterfactual trainings (budget 20 s an audit): "
+        f"{median(totals):.1f} s an audit in the median, {max(totals):.1f} s at most."
+    )
+
+
 def named_at_error(planted: tuple[Judged, str]) -> bool:
     """Whether a planted fault was reported at error or above."""
     run, check = planted
@@ -245,7 +257,7 @@ without such a twin, all).
 
 Training took {sum(run.run.seconds for run in runs):.0f} processor seconds in all, a median of
 {median(run.run.seconds for run in runs):.1f} a run; the audits took
-{sum(run.report["processor_seconds"] for run in runs):.0f}.
+{sum(run.report["processor_seconds"] for run in runs):.0f}. {trainings(runs)}
 """
 
 

@@ -1,4 +1,4 @@
-"""MLflow's own basic-auth app: a user who may write, one who may only read, and one who may not even read."""
+"""MLflow's own basic-auth app, by password and by token: who may write, who may only read, and who not even that."""
 
 import base64
 import json
@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 from mlflow_clfaudit.attach import VERDICT
 from tests.hostile.test_server_faults import command
+from tests.hostile.tokens import TOKEN
 from tests.servers import mlflow_server
 from tests.test_attach import log_ordered_run
 
@@ -29,11 +30,12 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "auth.ini").write_text(
         f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{folder}/auth.db\n"
         f"admin_username = {ADMIN}\nadmin_password = {PASSWORD}\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        "authorization_function = tests.hostile.tokens:authenticate\n"
         "auth_cache_ttl_seconds = 600\n"  # a request costs a tenth of a second of hashing without it
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_AUTH_CONFIG_PATH", str(folder / "auth.ini"))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
         patch.setenv("MLFLOW_FLASK_SERVER_SECRET_KEY", "of a server that lives for a minute")
         with mlflow_server(folder, "--app-name", "basic-auth") as address:
             asked = urllib.request.Request(  # noqa: S310 - ours
@@ -81,4 +83,12 @@ def test_who_may_do_what(guarded: str, tmp_path: Path, monkeypatch: pytest.Monke
     assert done.returncode == 0, done.stderr
     assert PASSWORD not in done.stdout + done.stderr
     assert MlflowClient().get_run(run_id).data.tags[VERDICT] == "faulty"
+
+    bearer = nobody | {"MLFLOW_TRACKING_TOKEN": TOKEN}
+    done = command(run_id, MLFLOW_TRACKING_URI=guarded, **bearer)
+    assert done.returncode == 0, done.stderr
+    assert TOKEN not in done.stdout + done.stderr
+    done = command(run_id, MLFLOW_TRACKING_URI=guarded, **bearer | {"MLFLOW_TRACKING_TOKEN": WRONG})
+    assert done.returncode == 3, done.stdout
+    assert WRONG not in done.stdout + done.stderr
     mlflow.set_tracking_uri(before)
