@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mlflow_clfaudit.errors import AuditError
     from mlflow_clfaudit.hook import autolog
     from mlflow_clfaudit.registry import check
+    from mlflow_clfaudit.repair.mending import repair_run
     from mlflow_clfaudit.supply import log_labels
     from mlflow_clfaudit.types import Finding, Grade, Proof, Report, Severity, Verdict
 
@@ -25,6 +26,7 @@ _HOMES = {
     "AuditError": "errors",
     "check": "registry",
     "log_labels": "supply",
+    "repair_run": "repair.mending",
     "Finding": "types",
     "Grade": "types",
     "Proof": "types",
@@ -46,6 +48,7 @@ __all__ = [
     "autolog",
     "check",
     "log_labels",
+    "repair_run",
 ]
 
 

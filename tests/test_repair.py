@@ -24,6 +24,7 @@ from mlflow_clfaudit.cli import cli
 from mlflow_clfaudit.errors import NotWritable, UsageError
 from mlflow_clfaudit.evidence.architecture import Layer, Spec
 from mlflow_clfaudit.hook import REPAIR_OF
+from mlflow_clfaudit.measures import balanced_accuracy
 from mlflow_clfaudit.repair.measured import compare
 from mlflow_clfaudit.repair.mending import repair_run
 from mlflow_clfaudit.repair.script import layer_line, script_of, unified_diff
@@ -34,19 +35,22 @@ from tests.kit import make_fit, make_served
 quiet = pytest.mark.filterwarnings("ignore:[\\s\\S]*softmax over axis:UserWarning")
 
 
-def blobs(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def blobs(rows: int, seed: int, rare: int = 2) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
-    y = random.permutation(np.arange(rows) % 2)
+    y = random.permutation((np.arange(rows) % rare == 0).astype(int))
     return (random.normal(0, 0.7, (rows, 3)) + y[:, None]).astype("float32"), y
 
 
-def log_run(activation: str = "softmax", *, example: bool = True) -> str:
-    """Train three layers on two overlapping clouds and log them with their rows, as a user would; the run's id."""
+def log_run(activation: str = "softmax", *, example: bool = True, rare: int = 2) -> str:
+    """Train three layers on two overlapping clouds and log them with their rows, as a user would; the run's id.
+
+    One row in `rare` is of class 1.
+    """
     import keras
 
     keras.utils.set_random_seed(1)
-    x, y = blobs(600, 1)
-    x_val, y_val = blobs(300, 2)
+    x, y = blobs(300 * rare, 1, rare)
+    x_val, y_val = blobs(150 * rare, 2, rare)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1, activation)])
     model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy", metrics=["accuracy"])
     with mlflow.start_run(run_name="stork") as run:
@@ -177,6 +181,27 @@ def test_what_is_interrupted_leaves_nothing(tracking_uri: str, monkeypatch: pyte
         repair_run(run_id)
     assert children(run_id, ViewType.ACTIVE_ONLY) == []
     assert seen(run_id) == before
+
+
+@pytest.mark.long
+def test_a_threshold_is_logged_as_a_model_of_decisions_beside_one_of_scores(tracking_uri: str) -> None:
+    run_id = log_run("sigmoid", example=False, rare=12)
+    assert repair_run(run_id, dry_run=True).attempts == ()
+    repaired = repair_run(run_id, select_checks=["threshold-off"])
+    assert [attempt.check for attempt in repaired.kept] == ["threshold-off"]
+    assert repaired.after is not None
+    assert repaired.after.verdict is Verdict.HEALTHY, [finding.message for finding in repaired.after.findings]
+    x, y = blobs(1200, 3, 12)
+    decisions = mlflow.keras.load_model(f"runs:/{repaired.child}/model").predict(x, verbose=0)
+    assert set(np.unique(decisions)) == {0.0, 1.0}
+    np.testing.assert_array_equal(mlflow.pyfunc.load_model(f"runs:/{repaired.child}/model").predict(x), decisions)
+    scores = mlflow.pyfunc.load_model(f"runs:/{repaired.child}/predict_proba").predict(x)
+    np.testing.assert_allclose(scores, original(run_id).predict(x, verbose=0), atol=1e-6)
+    assert balanced_accuracy(y, decisions[:, 0].astype(int)) > balanced_accuracy(y, (scores[:, 0] > 0.5).astype(int))
+
+
+def original(run_id: str) -> Any:
+    return mlflow.keras.load_model(f"runs:/{run_id}/model")
 
 
 @pytest.mark.slow

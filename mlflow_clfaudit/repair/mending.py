@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -140,10 +142,10 @@ def repair_run(
     telling("auditing the run")
     overrides = Overrides(labels or {}, inputs or {}, {}, goal)
     evidence = evidence_of(run, device=device, overrides=overrides, allow_unsafe=allow_unsafe)
-    report = judge(run, evidence)
+    with _quiet():
+        report = judge(run, evidence)
     findings = proven(report, wanted)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), without_autologging():
-        warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as folder, _quiet(), without_autologging():
         try:
             course = Course(evidence, findings, Path(folder), budget=budget, seed=seed, telling=telling)
             last = course.run()
@@ -154,6 +156,20 @@ def repair_run(
         if last is None or repaired.overall is None or dry_run:
             return repaired
         return _logged(repaired, course, last, register=register, budget=budget, device=device, unsafe=allow_unsafe)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what Keras and TensorFlow say about models that are built for a single use."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def proven(report: Report, wanted: set[str]) -> list[Finding]:
@@ -190,7 +206,7 @@ class Course:
     def run(self) -> Stand | None:
         """Try every finding's repairs; the last stand that was kept, None where no finding has a repair."""
         self.attempts = [
-            Attempt(finding.check, why="no repair of a model mends this: see its fix")
+            Attempt(finding.check, why=f"no new model mends this; its fix: {finding.fix}")
             for finding in self.findings
             if not repairs_of(finding.check)
         ]
