@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from mlflow_clfaudit.errors import UsageError
 from mlflow_clfaudit.types import AREAS, Finding, Severity
 
+_logger = logging.getLogger(__name__)
+
 CheckFunction = Callable[..., Iterable[Finding]]
 ProofFunction = Callable[..., Finding | None]
 RepairFunction = Callable[..., Mapping[str, Any]]
+
+# The entry point group under which other packages offer checks of theirs.
+GROUP = "mlflow_clfaudit.checks"
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ def check(
     """
 
     def decorate(function: CheckFunction) -> Check:
-        home = area or function.__module__.split(".")[-2]
+        home = area or function.__module__.rpartition(".")[0].rpartition(".")[2]
         if home not in AREAS:
             raise ValueError(f"check {function.__name__}: unknown area {home!r}; one of {', '.join(AREAS)}")
         return Check(function, severity, explains, unexplained, home)
@@ -134,17 +140,44 @@ def check(
 
 @cache
 def all_checks() -> Mapping[str, Check]:
-    """Every check by name: the package's own and those of the entry point group `mlflow_clfaudit.checks`."""
+    """Every check by name: the package's own and those of the entry point group `mlflow_clfaudit.checks`.
+
+    What another package offers and cannot be loaded, or has the name of a check that is there already, is left out
+    with a warning: it must not take the audits with it.
+    """
     import mlflow_clfaudit.checks as package
 
     found: dict[str, Check] = {}
     for module in _modules(package):
         found |= {item.name: item for item in vars(module).values() if isinstance(item, Check)}
-    for entry in entry_points(group="mlflow_clfaudit.checks"):
-        loaded = entry.load()
-        items = [loaded] if isinstance(loaded, Check) else vars(loaded).values()
-        found |= {item.name: item for item in items if isinstance(item, Check)}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (_distribution(entry), entry.name)):
+        for item in _offered(entry):
+            if found.setdefault(item.name, item) is not item:
+                _left_out(entry, f"a check named {item.name} is there already")
     return dict(sorted(found.items(), key=lambda pair: (AREAS.index(pair[1].area), pair[0])))
+
+
+def _offered(entry: EntryPoint) -> list[Check]:
+    """The checks of another package: the entry point names one of them, or a module that holds some."""
+    try:
+        loaded = entry.load()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - code of another package, whatever it does
+        _left_out(entry, " ".join(f"{type(error).__name__}: {error}".split())[:200])
+        return []
+    items = [loaded] if isinstance(loaded, Check) else getattr(loaded, "__dict__", {}).values()
+    checks = [item for item in items if isinstance(item, Check)]
+    if not checks:
+        _left_out(entry, "it holds no check")
+    return checks
+
+
+def _left_out(entry: EntryPoint, reason: str) -> None:
+    _logger.warning("clfaudit: %s of %s is left out: %s", entry.value, _distribution(entry), reason)
+
+
+def _distribution(entry: EntryPoint) -> str:
+    """The name of the installed package that declares the entry point."""
+    return entry.dist.name if entry.dist is not None else "an unnamed package"
 
 
 def _modules(package: Any) -> Iterator[Any]:
