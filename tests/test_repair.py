@@ -204,7 +204,7 @@ def original(run_id: str) -> Any:
     return mlflow.keras.load_model(f"runs:/{run_id}/model")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_healthy_run_is_left_as_it_is(tracking_uri: str) -> None:
     run_id = log_run("sigmoid", example=False)
     before = seen(run_id)

@@ -223,6 +223,7 @@ def test_class_weights_are_divided_out_of_the_odds(tmp_path: Path) -> None:
     assert compare(given.rows.judge, after).gain["log loss"].low > 0
 
 
+@pytest.mark.long
 def test_batch_statistics_are_measured_anew(tmp_path: Path) -> None:
     import keras
 
