@@ -15,6 +15,8 @@ from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.types import Tier
 
+MAX_CLASSES = 2_000
+
 
 @dataclass(frozen=True)
 class Permutation:
@@ -22,7 +24,8 @@ class Permutation:
 
     `before` and `after` are accuracies without and with it, `p_value` the one-sided McNemar test between them, and
     `information` U of the served probabilities against the relabelled truth, over all rows; None without
-    probabilities.
+    probabilities. `skill` is the balanced accuracy with it, above chance: 0 none, 1 all. `solved` says that the model
+    was fitted to the end by a solver, and is not wrong by the luck of a few steps.
     """
 
     mapping: np.ndarray
@@ -32,6 +35,16 @@ class Permutation:
     rows: int
     information: float | None
     held_out: bool
+    skill: float = 0.0
+    solved: bool = False
+
+    def is_strong(self, information: float, *, skill: float = 0.3, unsolved: float = 0.5) -> bool:
+        """Whether the relabelled answers know the classes: a net that has hardly trained is right or wrong by luck."""
+        if self.information is not None and self.information >= information:
+            return True
+        if self.solved:
+            return self.skill >= skill
+        return self.information is None and len(self.mapping) > 2 and self.skill >= unsolved
 
     @property
     def is_identity(self) -> bool:
@@ -51,12 +64,14 @@ def train_permutation(served_train: Served) -> Permutation:
 
 
 def relabelled(served: Served, *, class_rows: int = 10, seed: int = 0) -> Permutation:
-    """Hungarian matching of units to classes on half of the rows; classes of fewer than `class_rows` rows stay.
+    """Hungarian matching of units to classes on half of the rows; classes of fewer than `class_rows` rows are left.
 
     Raises:
-        Missing: fewer than two classes have enough rows.
+        Missing: fewer than two classes have enough rows, or there are too many to match.
     """
     classes = max(served.classes, int(served.decision.max(initial=0)) + 1)
+    if classes > MAX_CLASSES:
+        raise Missing(f"more than {MAX_CLASSES} classes: units are not matched with classes")
     counts = np.bincount(served.truth, minlength=classes)
     common = np.flatnonzero(counts >= class_rows)
     if len(common) < 2:
@@ -65,11 +80,9 @@ def relabelled(served: Served, *, class_rows: int = 10, seed: int = 0) -> Permut
     first, second = order[: served.rows // 2], order[served.rows // 2 :]
     confusion = np.zeros((classes, classes))
     np.add.at(confusion, (served.decision[first], served.truth[first]), 1)
-    inner = confusion[np.ix_(common, common)]
     # Of equally good matchings the one that leaves most units where they are.
-    units, found = scipy.optimize.linear_sum_assignment(-(inner + 1e-3 * np.eye(len(common))))
-    mapping = np.arange(classes)
-    mapping[common[units]] = common[found]
+    units, found = scipy.optimize.linear_sum_assignment(-(confusion + 1e-3 * np.eye(classes))[:, common])
+    mapping = _completed(units, common[found], classes)
     truth, decision = served.truth[second], served.decision[second]
     right, relabelled_right = decision == truth, mapping[decision] == truth
     return Permutation(
@@ -80,7 +93,27 @@ def relabelled(served: Served, *, class_rows: int = 10, seed: int = 0) -> Permut
         rows=len(second),
         information=_information(served, mapping),
         held_out=served.held_out,
+        skill=_above_chance(truth, mapping[decision]),
+        solved=served.head.kind == "Estimator",
     )
+
+
+def _completed(units: np.ndarray, matched: np.ndarray, classes: int) -> np.ndarray:
+    """The matching as a permutation (K,): units that no class was found for stay, or take the classes that are left."""
+    mapping = np.full(classes, -1)
+    mapping[units] = matched
+    free = set(range(classes)) - set(matched.tolist())
+    for unit in np.flatnonzero(mapping < 0).tolist():
+        if unit in free:
+            mapping[unit] = unit
+            free.remove(unit)
+    mapping[mapping < 0] = sorted(free)
+    return mapping
+
+
+def _above_chance(truth: np.ndarray, decision: np.ndarray) -> float:
+    chance = 1.0 / max(len(np.unique(truth)), 2)
+    return (measures.balanced_accuracy(truth, decision) - chance) / (1.0 - chance)
 
 
 def cause(mapping: np.ndarray, labels: Labels | None) -> str | None:

@@ -21,7 +21,7 @@ from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, trai
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import LabelEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from mlflow_clfaudit import audit_run
@@ -251,3 +251,24 @@ def test_labels_are_places_in_the_classes_of_the_model(
     truth, count = known_indices(LabelSet(np.array(labels)), np.array(known))
     assert truth.tolist() == expected
     assert count == classes
+
+
+@pytest.mark.parametrize(
+    "model", [LogisticRegression(), make_pipeline(StandardScaler(), SVC())], ids=["scores", "margins"]
+)
+@pytest.mark.parametrize("how", ["fitted anew", "shifted"])
+def test_held_out_labels_encoded_by_themselves_are_found(
+    how: str, model: Any, tracking_uri: str, tmp_path: Path
+) -> None:
+    rows = table(4)
+    changed = {}
+    for split in ("val", "test"):
+        kept = getattr(rows, f"y_{split}") != 0
+        x, y = getattr(rows, f"x_{split}"), getattr(rows, f"y_{split}")
+        if how == "fitted anew":
+            # The encoder of a split without class 0 calls class 1 by that number.
+            changed |= {f"X_{split}": x[kept], f"y_{split}": LabelEncoder().fit_transform(y[kept])}
+        else:
+            changed[f"y_{split}"] = (y + 1) % 4
+    report = audited(log(model.fit(rows.x_train, rows.y_train), rows, tmp_path, **changed))
+    assert report.root_cause == "encoder-refit"

@@ -78,8 +78,12 @@ def encoder_refit(
     found = permutation
     if found is None or train_permutation is None or not found.held_out or not train_permutation.is_identity:
         return
-    strong = found.information is not None and found.information >= strength
-    if strong and not found.is_identity and found.after - found.before >= gain and found.p_value < significance:
+    if (
+        found.is_strong(strength)
+        and not found.is_identity
+        and found.after - found.before >= gain
+        and found.p_value < significance
+    ):
         moved = int(np.sum(found.mapping != np.arange(len(found.mapping))))
         yield _finding(
             f"The model names the classes of the training rows rightly, but {moved} of {len(found.mapping)} classes of "

@@ -32,9 +32,9 @@ def permuted_labels(
     ## How it is detected
     The matching of units to classes that fits one half of the rows best (Hungarian algorithm) is judged on the other
     half: accuracy must rise by at least `gain`, McNemar's test must be significant, and the relabelled probabilities
-    must carry information (`strength`), since an under-trained net is right or wrong by luck. Only classes with ten
-    rows or more are matched. The matching is compared with the usual ways to number classes, and the one that it
-    equals is named.
+    must carry information (`strength`), since an under-trained net is right or wrong by luck; of answers without
+    probabilities, the relabelled ones must be right far above chance. Only classes with ten rows or more are matched.
+    The matching is compared with the usual ways to number classes, and the one that it equals is named.
 
     ## Proof
     The accuracy on the half that the matching was not found on, before and after.
@@ -53,7 +53,7 @@ def permuted_labels(
     found = permutation
     if found.is_identity or found.after - found.before < gain or found.p_value >= significance:
         return
-    if found.information is None or found.information < strength:
+    if not found.is_strong(strength):
         return
     if train_permutation is not None and found.held_out and train_permutation.is_identity:
         # Right on the training rows: the held-out labels were numbered anew, which is encoder-refit.
