@@ -51,6 +51,9 @@ accuracy: env ## measure the corpus of faulty and healthy runs
 bench: env ## measure how long an audit takes
 	$(bin)/python -m tests.bench
 
+seeds: env ## train and audit the programs that this project was made from, and write what the audit says
+	$(bin)/python -m tests.seeds
+
 overhead: env ## measure what the hook adds to a training
 	$(bin)/python -m tests.overhead
 

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.servers import mlflow_server
-from tests.test_seeds import train
+from tests.seeds import train
 
 pytestmark = pytest.mark.slow
 
