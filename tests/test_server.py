@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from tests.servers import mlflow_server
 from tests.seeds import train
+from tests.servers import mlflow_server
 
 pytestmark = pytest.mark.slow
 
