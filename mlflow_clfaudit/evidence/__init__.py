@@ -27,6 +27,7 @@ MODULES = (
     "boosters",
     "estimators",
     "pytorch",
+    "portable",
     "classes",
     "labels",
     "inputs",

@@ -28,8 +28,8 @@ def baseline_wins(served: Served, *, good: float = 0.95) -> Iterator[Finding]:
     Ship the baseline until the model beats it; see the finding that this is listed under.
 
     ## When it is legitimate
-    Little data, where intervals overlap. An estimator that is a simple model by choice: for those of scikit-learn and
-    the boosting libraries it is information.
+    Little data, where intervals overlap. A model that is simple by choice: for those that are no networks of Keras it
+    is information.
     """
     if served.inputs is None and served.head.is_known_by_answers:
         raise Missing("the inputs that a baseline would be fitted on are not at hand")
@@ -52,7 +52,7 @@ def fitted_on_the_same_rows(
     p_value = min(best.p_value * len(probes), 1.0)
     if best.gain < gain or p_value >= significance:
         return None
-    chosen = served.head.kind == "Estimator"
+    chosen = served.head.is_known_by_answers
     where = f"{best.rows} {'held-out' if best.held_out else 'kept-aside'} rows"
     return replace(
         finding,
