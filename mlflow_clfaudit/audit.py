@@ -93,7 +93,7 @@ def audit_run(
     started = time.perf_counter()
     run = read_run(run_id, tracking_uri, model_uri, running=running)
     read = time.perf_counter() - started
-    _must_exist(run, overrides)
+    must_exist(run, overrides)
     reason = unless(run) if unless is not None else None
     if reason:
         raise LeftAlone(f"run {run_id} is left alone: {reason}")
@@ -233,7 +233,8 @@ def judge(
     )
 
 
-def _must_exist(run: Run, overrides: Overrides) -> None:
+def must_exist(run: Run, overrides: Overrides) -> None:
+    """Raise UsageError for evidence that was given but is not there, or is not understood."""
     for option, given in (("labels", overrides.labels), ("inputs", overrides.inputs)):
         for split, path in given.items():
             if split not in SPLITS:

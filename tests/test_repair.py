@@ -220,6 +220,8 @@ def test_what_cannot_be_repaired_is_one_line(tracking_uri: str) -> None:
         mlflow.log_metric("loss", -3.0)
     unknown = CliRunner().invoke(cli, ["repair", run.info.run_id, "--select", "no-such-check"])
     assert (unknown.exit_code, unknown.stderr.count("\n")) == (2, 1)
+    lost = CliRunner().invoke(cli, ["repair", run.info.run_id, "--labels", "validation=nowhere.npy"])
+    assert (lost.exit_code, lost.stderr.count("\n")) == (2, 1)
     assert CliRunner().invoke(cli, ["repair", "0" * 32]).exit_code == 3
     nothing = CliRunner().invoke(cli, ["repair", run.info.run_id])
     assert nothing.exit_code == 1

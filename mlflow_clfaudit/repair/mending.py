@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mlflow_clfaudit.audit import audit_run, evidence_of, judge
+from mlflow_clfaudit.audit import audit_run, evidence_of, judge, must_exist
 from mlflow_clfaudit.errors import AuditError, Missing, UsageError
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.files import Overrides
@@ -141,6 +141,7 @@ def repair_run(
         raise UsageError(f"no check is named {unknown[0]!r}; `mlflow clfaudit list` shows them")
     telling("auditing the run")
     overrides = Overrides(labels or {}, inputs or {}, {}, goal)
+    must_exist(run, overrides)
     evidence = evidence_of(run, device=device, overrides=overrides, allow_unsafe=allow_unsafe)
     with _quiet():
         report = judge(run, evidence)
