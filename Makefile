@@ -68,6 +68,9 @@ endif
 new-check: ## a check and its test to fill in: make new-check name=area/name
 	@$(PYTHON) tools/new_check.py '$(name)'
 
+flavors: env ## measure what each flavor's evidence allows, for docs/flavors.md
+	$(bin)/python -m tests.flavors
+
 docs: env ## write the pages that are generated from the code
 	$(bin)/python docs/generate.py
 
