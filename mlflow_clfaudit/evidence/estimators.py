@@ -23,9 +23,12 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.archives import DAMAGED, read_member
 from mlflow_clfaudit.evidence.boosters import Booster
-from mlflow_clfaudit.evidence.forward import Network
+from mlflow_clfaudit.evidence.forward import Network, known_indices
+from mlflow_clfaudit.evidence.history import History
+from mlflow_clfaudit.evidence.labels import LabelSet
 from mlflow_clfaudit.evidence.solvers import Solver
 from mlflow_clfaudit.evidence.spec import Head
+from mlflow_clfaudit.evidence.weighting import ClassWeighting
 from mlflow_clfaudit.types import Tier
 
 # A flavor's name and the library's own.
@@ -263,3 +266,45 @@ def _number(archive: zipfile.ZipFile, node: Any) -> int | None:
         return None
     array = np.load(io.BytesIO(read_member(archive, name, MAX_ARRAY_BYTES)), allow_pickle=False)
     return int(array.max()) if array.size and array.dtype.kind in "iu" else None
+
+
+@provides(tier=Tier.FORWARD, otherwise=True)
+def history(estimator: Estimator) -> History:
+    """The losses that an MLPClassifier keeps of its own training, and the accuracies of the rows that it set aside."""
+    model = _innermost(estimator.model)
+    losses = np.asarray(getattr(model, "loss_curve_", None) or [], dtype=np.float64)
+    if len(losses) < 2 or losses.ndim != 1:
+        raise Missing(
+            "the run has no training curves, and its estimator keeps none", "mlflow.log_metric(…, step=epoch)"
+        )
+    scores = np.asarray(getattr(model, "validation_scores_", None) or [], dtype=np.float64)
+    return History({"loss": losses}, {"accuracy": scores} if len(scores) == len(losses) else {})
+
+
+@provides(tier=Tier.FORWARD, where="estimator_flavor")
+def class_weighting(estimator: Estimator, train_labels: LabelSet) -> ClassWeighting:
+    """The weights that the argument class_weight of the estimator gave to the classes."""
+    given = getattr(_innermost(estimator.model), "class_weight", None)
+    codes, classes = known_indices(train_labels, estimator.classes)
+    counts = np.bincount(codes, minlength=classes)
+    if given == "balanced" and counts.min() > 0:
+        weights = counts.sum() / (classes * counts)
+    elif isinstance(given, Mapping) and classes == len(estimator.classes):
+        weights = np.array([float(given.get(name, 1.0)) for name in estimator.classes.tolist()])
+    else:
+        raise Missing("the estimator was given no class weights")
+    declared: dict[object, float] = dict(enumerate(weights.tolist()))
+    return ClassWeighting(declared, np.arange(classes), counts, weights, library=estimator.library)
+
+
+def _innermost(model: Any) -> Any:
+    """The estimator that decides, inside pipelines, searches and calibrations."""
+    for _ in range(MAX_NESTING):
+        inner = getattr(model, "best_estimator_", None) or getattr(model, "estimator_", None)
+        steps = getattr(model, "steps", None)
+        if inner is None and isinstance(steps, list) and steps:
+            inner = steps[-1][-1]
+        if inner is None:
+            return model
+        model = inner
+    return model

@@ -98,6 +98,7 @@ def reversed_rows(
     return trained[0], rows, trained[1]
 
 
+QUICK = ("xgboost", "LGBMClassifier of text labels")
 HEALTHY = [
     "xgboost",
     "xgboost of three",
@@ -111,7 +112,9 @@ HEALTHY = [
 ]
 
 
-@pytest.mark.parametrize("name", HEALTHY)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in HEALTHY]
+)
 def test_healthy_trees_are_judged_and_found_healthy(name: str, tracking_uri: str, tmp_path: Path) -> None:
     flavor, model, rows, metrics = healthy(name)
     report = audited(log(flavor, model, rows, tmp_path, metrics=metrics))
@@ -125,6 +128,7 @@ def test_healthy_trees_are_judged_and_found_healthy(name: str, tracking_uri: str
     assert ("overfit" in ran) == (metrics is not None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", ["multi:softmax", "binary:logitraw"])
 def test_an_objective_without_probabilities_is_named(objective: str, tracking_uri: str, tmp_path: Path) -> None:
     rows = table(3 if objective.startswith("multi") else 2)
@@ -153,6 +157,7 @@ def test_classes_on_a_number_line_are_found(tracking_uri: str, tmp_path: Path) -
     assert alarms(regression) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flavor", ["xgboost", "lightgbm"])
 def test_weights_that_moved_the_probabilities_too_far_are_found(flavor: str, tracking_uri: str, tmp_path: Path) -> None:
     rows = table(share=0.93, seed=5)
@@ -173,6 +178,7 @@ def test_early_stopping_that_never_stopped_is_found(tracking_uri: str, tmp_path:
     assert "never stopped" in found(report, "solver-not-converged").message
 
 
+@pytest.mark.long
 def test_a_pickled_classifier_of_trees_is_run_only_where_that_was_allowed(tracking_uri: str, tmp_path: Path) -> None:
     rows = table()
     model = lightgbm.LGBMClassifier(n_estimators=10, num_leaves=8, verbose=-1, n_jobs=1).fit(rows.x_train, rows.y_train)

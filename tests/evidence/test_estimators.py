@@ -116,6 +116,7 @@ HEALTHY: dict[str, tuple[Any, Table]] = {
     "boosting of text labels": (BOOSTED, table(3, names=NAMES)),
     "boosting of a rare class": (BOOSTED, table(share=0.8)),
     "network": (make_pipeline(StandardScaler(), MLPClassifier((16,), max_iter=1_000, random_state=0)), table()),
+    "balanced weights": (LogisticRegression(class_weight="balanced"), table(share=0.8)),
     "own threshold": (FixedThresholdClassifier(LogisticRegression(), threshold=0.35), table(share=0.8)),
 }
 
@@ -132,6 +133,9 @@ def test_a_healthy_estimator_is_judged_and_found_healthy(name: str, tracking_uri
     assert {"permuted-labels", "scored-in-wrong-label-space", "majority-accuracy"} <= ran
     # A threshold is a matter of two classes.
     assert ("threshold-off" in ran) == (len(np.unique(rows.y_train)) == 2)
+    # A network of scikit-learn keeps its losses.
+    assert ("stuck-loss" in ran) == (name == "network")
+    assert ("class-weight-overcorrected" in ran) == (name == "balanced weights")
     of_layers = {outcome.check for outcome in report.outcomes if "no layers" in (outcome.reason or "")}
     assert {"no-nonlinearity", "bottleneck"} <= of_layers
 
@@ -256,7 +260,7 @@ def test_labels_are_places_in_the_classes_of_the_model(
 @pytest.mark.parametrize(
     "model", [LogisticRegression(), make_pipeline(StandardScaler(), SVC())], ids=["scores", "margins"]
 )
-@pytest.mark.parametrize("how", ["fitted anew", "shifted"])
+@pytest.mark.parametrize("how", ["fitted anew", pytest.param("shifted", marks=pytest.mark.long)])
 def test_held_out_labels_encoded_by_themselves_are_found(
     how: str, model: Any, tracking_uri: str, tmp_path: Path
 ) -> None:

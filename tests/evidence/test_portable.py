@@ -16,6 +16,7 @@ from mlflow_clfaudit.types import Report, Status, Verdict
 from tests.evidence.test_estimators import NAMES, Table, alarms, audited, table
 
 pytestmark = pytest.mark.slow
+LONG = pytest.mark.long
 
 
 def logged(folder: Path, rows: Table, flavor: str, **options: Any) -> str:
@@ -53,7 +54,7 @@ def graph(rows: Table, *, raw: bool) -> Any:
     return onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
 
 
-@pytest.mark.parametrize("raw", [True, False], ids=["logits", "softmax"])
+@pytest.mark.parametrize("raw", [pytest.param(True, marks=LONG), False], ids=["logits", "softmax"])
 def test_a_healthy_onnx_model_is_judged_and_found_healthy(raw: bool, tracking_uri: str, tmp_path: Path) -> None:
     rows = table(3)
     report = audited(logged(tmp_path, rows, "onnx", onnx_model=graph(rows, raw=raw)))
@@ -64,6 +65,7 @@ def test_a_healthy_onnx_model_is_judged_and_found_healthy(raw: bool, tracking_ur
     assert {"permuted-labels", "uncalibrated-probabilities", "majority-accuracy", "class-imbalance"} <= ran(report)
 
 
+@LONG
 def test_labels_under_other_numbers_are_found_of_onnx(tracking_uri: str, tmp_path: Path) -> None:
     rows = table(3)
     model = graph(rows, raw=True)
@@ -90,7 +92,7 @@ class Frames(Labels):
         return pd.DataFrame(self.model.predict_proba(np.asarray(model_input)))
 
 
-@pytest.mark.parametrize("kind", [Labels, Frames], ids=["classes", "probabilities"])
+@pytest.mark.parametrize("kind", [Labels, pytest.param(Frames, marks=LONG)], ids=["classes", "probabilities"])
 def test_a_pyfunc_is_judged_by_what_it_answers(kind: type[Labels], tracking_uri: str, tmp_path: Path) -> None:
     rows = table(3, names=NAMES if kind is Labels else None)
     model = kind(LogisticRegression().fit(rows.x_train, rows.y_train))

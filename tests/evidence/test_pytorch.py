@@ -128,6 +128,7 @@ def test_a_healthy_network_is_judged_and_found_healthy(name: str, tracking_uri: 
     assert wanted <= ran(report)
 
 
+@LONG
 def test_a_pickled_network_is_run_only_where_that_was_allowed(
     tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +156,7 @@ def test_a_second_softmax_or_sigmoid_in_the_loss_is_proven(units: int, tracking_
     assert any(value == pytest.approx(proof_of(finding).after, rel=0.05) for value in lowest)
 
 
+@LONG
 def test_a_softmax_on_one_unit_is_seen_in_the_graph_and_proven(tracking_uri: str, tmp_path: Path) -> None:
     model, rows = net(1), table()
     train(model, rows, binary_with_logits)
