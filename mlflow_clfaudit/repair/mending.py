@@ -236,8 +236,8 @@ class Course:
                     current = stand
                 if attempt.kept:
                     kept = stand
-                    # Better probabilities alone leave the decisions to the next repair.
-                    if attempt.measure == repair.improves[0]:
+                    # The same weights under the right activation are what was asked for; a training may leave room.
+                    if attempt.measure == repair.improves[0] and repair.stage is Stage.ACTIVATION:
                         break
         return kept
 
@@ -315,13 +315,14 @@ class Course:
             model.save(file)
 
     def _shown(self) -> Iterator[Attempt]:
-        """The attempts without preparations that came to nothing; what one step mends together is kept with it."""
+        """The attempts without those that came to nothing beside one that did not, and without mere preparations."""
+        mended = {attempt.check for attempt in self.attempts if attempt.kept and not attempt.prepares}
         for attempt in self.attempts:
             if attempt.with_step is not None:
                 step = self.attempts[attempt.with_step]
                 why = "" if step.kept else step.why
                 yield replace(attempt, did=f"with {step.check}: {step.did}", kept=step.kept, why=why)
-            elif attempt.kept or not attempt.prepares:
+            elif attempt.kept or not (attempt.prepares or attempt.check in mended):
                 yield attempt
 
     def result(self, run: Run, report: Report, last: Stand | None) -> Repaired:

@@ -110,5 +110,5 @@ def all_repairs() -> tuple[Repair, ...]:
 
 
 def repairs_of(check: str) -> list[Repair]:
-    """The repairs of a check's findings: the first that improves the model is enough."""
+    """The repairs of a check's findings, in the order in which they are tried."""
     return [item for item in all_repairs() if check in item.checks]

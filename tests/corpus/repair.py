@@ -110,7 +110,8 @@ def tdc_low_lr(training: Training) -> Training:
 
 
 def gradient_vanish(training: Training) -> Training:
-    stack = [*dense(2, *[5] * 8), keras.layers.Dense(1, activation="sigmoid")]
+    hidden = [keras.layers.Dense(5, activation="relu", kernel_initializer="he_normal") for _ in range(8)]
+    stack = [keras.Input((2,)), *hidden, keras.layers.Dense(1, activation="sigmoid")]
     return replace(training, model=compiled(stack, "binary_crossentropy", "adam"))
 
 

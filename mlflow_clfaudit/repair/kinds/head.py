@@ -33,6 +33,7 @@ LABELS = {
     "softmax-with-binary-crossentropy",
     "softmax-on-one-unit",
     "under-trained",
+    "learning-rate-too-high",
     stage=Stage.HEAD,
     improves=(BALANCED_ACCURACY, LOG_LOSS),
 )

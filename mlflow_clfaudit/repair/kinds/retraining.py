@@ -97,6 +97,25 @@ def trained_anew_under_the_right_activation(patient: Patient) -> Treated:
     )
 
 
+@repairs(
+    "multiclass-on-one-unit",
+    "binary-labels-not-01",
+    "categorical-loss-on-one-unit",
+    stage=Stage.ANEW,
+    improves=(BALANCED_ACCURACY, LOG_LOSS),
+)
+def trained_on_under_the_new_head(patient: Patient) -> Treated:
+    """The layers below were fitted to a loss that said something else: here with the head that was fitted before."""
+    model = patient.fresh().model
+    trained = train(patient, model)
+    return Treated(
+        model,
+        f"every layer trained on under the new last one, {trained.words}",
+        patch=lambda script, _: script,
+        curves=trained.curves,
+    )
+
+
 @repairs("poor-initialisation", "symmetric-initialisation", stage=Stage.TRAINING)
 def trained_anew_from_glorots_weights(patient: Patient) -> Treated:
     model = patient.fresh().model
