@@ -107,15 +107,15 @@ def test_every_link_of_the_pages_leads_somewhere() -> None:
 
 
 def test_the_index_leads_to_every_page_and_the_site_has_its_order() -> None:
-    site = runpy.run_path(str(DOCS / "site.py"))
-    listed = [(DOCS / path).resolve() for _, path in site["pages"]()]
-    roots = [DOCS / name for name in site["ROOT_PAGES"]]
+    navigation = runpy.run_path(str(DOCS / "navigation.py"))
+    listed = [(DOCS / path).resolve() for _, path in navigation["pages"]()]
+    roots = [DOCS / name for name in navigation["ROOT_PAGES"]]
     pages = {page.resolve() for page in DOCS.glob("*.md") if page.name != "index.md"}
     assert {*listed} == {*pages, (DOCS / "checks" / "index.md").resolve(), *(root.resolve() for root in roots)}
     assert len(listed) == len({*listed})
-    assert all((PROJECT / name).is_file() for name in site["ROOT_PAGES"])
+    assert all((PROJECT / name).is_file() for name in navigation["ROOT_PAGES"])
     settings = yaml.safe_load((PROJECT / "mkdocs.yml").read_text())
-    assert settings["hooks"] == ["docs/site.py"]
+    assert settings["hooks"] == ["docs/navigation.py"]
     assert all((PROJECT / hook).is_file() for hook in settings["hooks"])
 
 
