@@ -19,7 +19,7 @@ from mlflow_clfaudit import __version__, saved_view
 from mlflow_clfaudit.errors import NotWritable, redacted
 from mlflow_clfaudit.evidence.audited import SUMMARY_TAG, AuditedRun, Experiment
 from mlflow_clfaudit.evidence.run import Run
-from mlflow_clfaudit.report.plain import clean
+from mlflow_clfaudit.report.plain import clean, cleaned
 from mlflow_clfaudit.report.words import ROWS_PATH
 from mlflow_clfaudit.types import AREAS, Report, Status
 
@@ -59,7 +59,8 @@ def write(run: Run, report: Report) -> None:
     from mlflow_clfaudit.report.markdown import description
 
     client = MlflowClient(run.tracking_uri)
-    files = _rendered(run, report)
+    plain = cleaned(report)
+    files = _rendered(run, report, plain)
     found = {DIGEST: _digest(files["report.json"].encode()), **tags(report)}
     verdict = {key: clean(value)[:MAX_TAG] for key, value in found.items()}
     before: dict[str, str] = {}
@@ -78,7 +79,7 @@ def write(run: Run, report: Report) -> None:
             time.sleep(random.uniform(0.0, 2.0**attempt))  # noqa: S311 - two audits must not keep step
         else:
             raise TimeoutError("other audits of this run are writing too")
-        note = merged_note(current.get(NOTE, ""), description(report))
+        note = merged_note(current.get(NOTE, ""), description(plain))
         # The verdict is last, for the stores that write tags one by one.
         written = [RunTag(NOTE, note), *(RunTag(key, value) for key, value in verdict.items())]
         if Path(ROWS_PATH).name in files:
@@ -95,15 +96,16 @@ def write(run: Run, report: Report) -> None:
     tag_versions(run, verdict)
 
 
-def _rendered(run: Run, report: Report) -> dict[str, str]:
+def _rendered(run: Run, report: Report, plain: Report | None = None) -> dict[str, str]:
     """The report's files by name, report.json first. Suspicious rows of an earlier audit are overwritten by none."""
     from mlflow_clfaudit.report.html import confusion_svg, to_html
     from mlflow_clfaudit.report.json import to_json
     from mlflow_clfaudit.report.markdown import to_markdown
     from mlflow_clfaudit.suspicious import to_table
 
-    files = {"report.json": to_json(report), "report.md": to_markdown(report), "report.html": to_html(report)}
-    picture = confusion_svg(report)
+    plain = cleaned(report) if plain is None else plain
+    files = {"report.json": to_json(report), "report.md": to_markdown(plain), "report.html": to_html(plain)}
+    picture = confusion_svg(plain)
     if picture is not None:
         files["confusion.svg"] = picture
     if report.rows or ROWS_PATH in run.artifacts:

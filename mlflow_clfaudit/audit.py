@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -340,6 +340,7 @@ def _headline(evidence: Evidence) -> str:
     return " · ".join(parts)
 
 
+@cache
 def _version(name: str) -> str:
     try:
         return version(name)

@@ -7,6 +7,7 @@ allowed to bring along (allow_unsafe) has the rights of the user there as it has
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -186,6 +187,8 @@ def serve(number: int, megabytes: int | None = None, idle: float | None = None) 
     with contextlib.suppress(OSError):
         # Where memory runs short in spite of the limit, this process is the one to go.
         Path("/proc/self/oom_score_adj").write_text("1000")
+    # Model after model in one process is what it warns of.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     from mlflow_clfaudit.audit import audit_or_error
 
     connection = Connection(number)

@@ -18,6 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks import fleet
+
 ROOT = Path(__file__).parents[1]
 ROUNDS = 5
 
@@ -199,7 +201,7 @@ Measured by `make bench` on {os.cpu_count()} cores ({platform.machine()}), Pytho
 
 
 def main() -> None:
-    text = page(measure(), measure_scale())
+    text = page(measure(), measure_scale()) + "\n" + fleet.section(fleet.measure())
     (ROOT / "docs" / "performance.md").write_text(text)
     sys.stdout.write(text)
 

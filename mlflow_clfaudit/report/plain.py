@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import date
 from enum import Enum
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -20,9 +21,20 @@ SEPARATORS = {"\t": " ", "\r": " ", "\x0b": "\n", "\x0c": "\n", "\x85": "\n", "\
 HIDDEN = frozenset("\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 
+# Reports that are clean already, by their ids, for as long as they are there.
+_clean: WeakValueDictionary[int, Report] = WeakValueDictionary()
+
+
 def cleaned(report: Report) -> Report:
-    """The report with every text cleaned and every value plain data. Every form but JSON is rendered from this."""
-    return replace(report, **{item.name: _cleaned(getattr(report, item.name)) for item in fields(report)})
+    """The report with every text cleaned and every value plain data. Every form but JSON is rendered from this.
+
+    Cleaning it costs as much as drawing it: a report that is clean already is given back as it is.
+    """
+    if _clean.get(id(report)) is report:
+        return report
+    plain = replace(report, **{item.name: _cleaned(getattr(report, item.name)) for item in fields(report)})
+    _clean[id(plain)] = plain
+    return plain
 
 
 def clean(text: str) -> str:

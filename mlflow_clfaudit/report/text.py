@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mlflow_clfaudit.rank import MAX_CAUSES
 from mlflow_clfaudit.report import words
-from mlflow_clfaudit.report.plain import cleaned
+from mlflow_clfaudit.report.plain import clean, cleaned
 from mlflow_clfaudit.types import Finding, Report, Severity, Status, Verdict
 
 STYLES = {
@@ -43,13 +43,10 @@ def to_text(report: Report, *, color: bool, width: int = 80, attached: bool = Tr
 
 def to_line(report: Report, *, color: bool) -> str:
     """The report in one line: verdict, name, root cause, and where the run is."""
-    shown = cleaned(report)
-    verdict = str(shown.verdict).replace("_", " ")
-    text = Text.assemble(
-        (f"{verdict:11}", VERDICT_STYLES[shown.verdict]), "  ", words.line(shown.run_name or shown.run_id)
-    )
-    for part in (shown.root_cause, shown.url or shown.run_id):
-        text.append(f"  {words.line(part)}" if part else "")
+    verdict = str(report.verdict).replace("_", " ")
+    text = Text.assemble((f"{verdict:11}", VERDICT_STYLES[report.verdict]))
+    for part in (report.run_name, report.root_cause, report.url or report.run_id):
+        text.append(f"  {words.line(clean(part))}" if part else "")
     return printed(terminal(color=color, width=80), [text]).rstrip("\n")
 
 

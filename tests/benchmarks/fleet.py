@@ -1,0 +1,195 @@
+"""`python -m tests.benchmarks.fleet`: what auditing many runs costs, on two workers and, part by part, in one process.
+
+Prints the section "Many runs" of docs/performance.md, which `make bench` writes. CLFAUDIT_BENCH_SIZES names other
+numbers of runs than the usual ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.runs import store, train
+
+SIZES = tuple(int(size) for size in os.environ.get("CLFAUDIT_BENCH_SIZES", "10 100 1000").split())
+FULL = 60
+PARTS = 100
+GOAL_STATIC, GOAL_FULL = 60.0, 1.5
+COMMAND = [str(Path(sys.executable).parent / "mlflow-clfaudit"), "--experiment", "bench", "--fail-on", "never"]
+
+
+@dataclass(frozen=True)
+class Swept:
+    """One sweep: seconds of wall clock until the first and the last run were done, and of the whole command."""
+
+    runs: int
+    first: float
+    last: float
+    whole: float
+
+    @property
+    def rate(self) -> float:
+        """Runs a second once the workers are at work."""
+        return (self.runs - 1) / (self.last - self.first)
+
+
+@dataclass(frozen=True)
+class Measured:
+    static: list[Swept]
+    full: Swept
+    again: float
+    parts: dict[str, float]
+
+
+def sweep(uri: str, *options: str) -> Swept:
+    """Time the command, a line as each run is done."""
+    environment = os.environ | {"MLFLOW_TRACKING_URI": uri, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [*COMMAND, "--format", "jsonl", *options]
+    began = time.perf_counter()
+    times = []
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            json.loads(line)
+            times.append(time.perf_counter() - began)
+    assert process.returncode == 0
+    return Swept(len(times), times[0], times[-1], time.perf_counter() - began)
+
+
+def measure() -> Measured:
+    """Sweeps over stores of growing size, a full one, one that finds all done, and the parts of a static audit."""
+    static, again = [], 0.0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        trained = train(folder / "trained")
+        for size in SIZES:
+            (folder / str(size)).mkdir()
+            uri = store(folder / str(size), trained, size)
+            static.append(sweep(uri, "--tier", "static", "--jobs", "2"))
+            told(f"static, {size} runs: {static[-1]}")
+            assert static[-1].runs == size
+            began = time.perf_counter()
+            environment = os.environ | {"MLFLOW_TRACKING_URI": uri}
+            command = [*COMMAND, "--tier", "static", "--jobs", "2"]
+            subprocess.run(command, env=environment, check=True, capture_output=True)
+            again = time.perf_counter() - began
+        (folder / "full").mkdir()
+        full = sweep(store(folder / "full", trained, FULL), "--jobs", "2")
+        told(f"full, {FULL} runs: {full}")
+        (folder / "parts").mkdir()
+        parts = measure_parts(store(folder / "parts", trained, PARTS))
+    return Measured(static, full, again, parts)
+
+
+def measure_parts(uri: str) -> dict[str, float]:
+    """Processor milliseconds of a static audit, part by part, the mean over runs in one process that is warm.
+
+    The last part is what MLflow's own calls take that no audit can do without, made on the same runs once more.
+    """
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, RunTag
+
+    from mlflow_clfaudit import attach
+    from mlflow_clfaudit.audit import audit, audit_run
+    from mlflow_clfaudit.evidence.run import read_run, search_runs
+
+    client = MlflowClient(uri)
+    run_ids = list(search_runs("bench", tracking_uri=uri))
+    for run_id in run_ids[:10]:
+        audit_run(run_id, tracking_uri=uri, tier="static")
+    spent = dict.fromkeys(
+        ("read the run", "examine it", "draw the report", "write to MLflow", "MLflow's calls alone"), 0.0
+    )
+
+    def timed(part: str, function: Callable[[], Any]) -> Any:
+        began = time.process_time()
+        result = function()
+        spent[part] += time.process_time() - began
+        return result
+
+    def calls(run_id: str) -> None:
+        """What reading and writing need of MLflow at the least: nothing of ours."""
+        found = client.get_run(run_id)
+        for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
+            client.get_metric_history(run_id, key)
+        client.get_logged_model(found.outputs.model_outputs[0].model_id)
+        client.get_experiment(found.info.experiment_id)
+        client.set_tag(run_id, "bench.writing", "1")
+        client.get_run(run_id)
+        now = int(time.time() * 1000)
+        client.log_batch(
+            run_id,
+            [Metric(f"bench/{place}", 1.0, now, 0) for place in range(4)],
+            tags=[RunTag(f"bench.{place}", "value") for place in range(14)],
+        )
+        client.delete_tag(run_id, "bench.writing")
+        client.search_model_versions(f"run_id = '{run_id}'")
+
+    measured = run_ids[10:]
+    for run_id in measured:
+        run = timed("read the run", lambda run_id=run_id: read_run(run_id, uri))
+        report = timed("examine it", lambda run=run: audit(run, tier="static"))
+        timed("draw the report", lambda run=run, report=report: attach._rendered(run, report))
+        timed("write to MLflow", lambda run=run, report=report: attach.write(run, report))
+    # write() draws it, too.
+    spent["write to MLflow"] -= spent["draw the report"]
+    for run_id in measured:
+        timed("MLflow's calls alone", lambda run_id=run_id: calls(run_id))
+    return {part: seconds / len(measured) * 1000 for part, seconds in spent.items()}
+
+
+def section(measured: Measured) -> str:
+    """The part of docs/performance.md that says what was measured."""
+    rows = "\n".join(
+        f"| static | {item.runs:,} | {item.first:.1f} | {item.whole:.1f} | {item.rate:.1f} |".replace(",", " ")
+        for item in measured.static
+    )
+    full, largest = measured.full, measured.static[-1]
+    parts = "\n".join(f"| {part} | {value:.1f} |" for part, value in measured.parts.items())
+    *ours, floor = measured.parts.values()
+    verdicts = [
+        f"**{'met' if rate >= goal else 'missed'}**: {name} {rate:.1f} runs/s (goal {goal:g})"
+        for name, rate, goal in (("static", largest.rate, GOAL_STATIC), ("full", full.rate, GOAL_FULL))
+    ]
+    return f"""## Many runs
+
+`mlflow-clfaudit --experiment bench --jobs 2`, SQLite, small Keras networks, every fourth of them faulty. Each run is
+written: report, tags, description.
+
+| tier | runs | seconds to the first | seconds in all | runs/s from then on |
+|---|---|---|---|---|
+{rows}
+| full | {full.runs} | {full.first:.1f} | {full.whole:.1f} | {full.rate:.1f} |
+
+- {verdicts[0]}; {verdicts[1]}.
+- The same sweep once more, everything audited already: {measured.again:.1f} s for {largest.runs:,} runs.
+
+Where the time of a static audit goes, in processor milliseconds a run, in one warm process:
+
+| part | ms |
+|---|---|
+{parts}
+
+MLflow's own calls, without anything of ours, are {floor / sum(ours):.0%} of it: two processes that did nothing else
+would come to {2000 / floor:.0f} runs/s on this machine.
+"""
+
+
+def told(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def main() -> None:
+    sys.stdout.write(section(measure()))
+
+
+if __name__ == "__main__":
+    main()
