@@ -97,7 +97,7 @@ def audit_run(
     reason = unless(run) if unless is not None else None
     if reason:
         raise LeftAlone(f"run {run_id} is left alone: {reason}")
-    question = Question(Tier.parse(tier), select_checks, overrides, ignore or {}, allow_unsafe)
+    question = Question(Tier.parse(tier), select_checks, overrides, ignore or {}, allow_unsafe, redact)
     if not again and question.answered(run):
         raise AlreadyAudited(run_id, run.tags)
     try:

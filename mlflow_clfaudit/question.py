@@ -19,13 +19,14 @@ VERDICT, EVIDENCE, VERSION, REVIEW = "clfaudit.verdict", "clfaudit.evidence", "c
 
 @dataclass(frozen=True)
 class Question:
-    """How deep an audit goes, which checks it runs, and what is supplied beside the run."""
+    """How deep an audit goes, which checks it runs, what is supplied beside the run, and whether names are left out."""
 
     tier: Tier = Tier.PROBE
     checks: tuple[str, ...] = ()
     overrides: Overrides = field(default_factory=Overrides)
     ignore: Mapping[str, str] = field(default_factory=dict)
     allow_unsafe: bool = False
+    redact: bool = False
 
     def digest(self, run: Run) -> str:
         """A digest of all that is audited; that of the run alone where everything is asked and nothing supplied."""
@@ -38,6 +39,7 @@ class Question:
             "goal": self.overrides.goal,
             "ignore": dict(self.ignore),
             "allow_unsafe": self.allow_unsafe,
+            "redact": self.redact,
         }
         asked = {name: value for name, value in asked.items() if value}
         if not asked:

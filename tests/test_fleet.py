@@ -272,6 +272,7 @@ ASKED = Question(Tier.FORWARD, ("overfit",), Overrides(labels={"validation": "la
         replace(ASKED, overrides=Overrides()),
         replace(ASKED, ignore={}),
         replace(ASKED, allow_unsafe=True),
+        replace(ASKED, redact=True),
     ],
 )
 def test_another_question_is_not_answered(other: Question) -> None:
