@@ -259,10 +259,14 @@ def _judged(run: Run, evidence: Evidence, outcomes: Sequence[Outcome], ranked: R
     if run.status in ("FAILED", "KILLED") and evidence.peek("network") is None:
         return False
     needs = {check.name: set(check.needs.required) for check in checks}
+    head = evidence.peek("head")
+    # What only the name of its flavor tells of a model is nothing that it could be healthy by.
+    unseen = head is not None and (head.opaque or head.kind == "Estimator") and evidence.peek("served") is None
+    given = PARAMS_ALONE | ({"head"} if unseen else set())
     return any(
         outcome.status in (Status.PASSED, Status.FIRED)
         and outcome.area != "reproduction"
-        and needs[outcome.check] - PARAMS_ALONE
+        and needs[outcome.check] - given
         for outcome in outcomes
     )
 

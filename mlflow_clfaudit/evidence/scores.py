@@ -140,7 +140,8 @@ def logged_predictions(run: Run) -> tuple[LoggedPredictions, ...]:
         named = named or words & (PROBABILITY_WORDS - AMBIGUOUS_WORDS) or (words & PROBABILITY_WORDS and "y" in words)
         if (named or path in tables) and not words & CHOSEN_WORDS:
             try:
-                found += _predictions_of(path, words, read(run.fetch(path)), is_named=bool(named))
+                predictions = _predictions_of(path, words, read(run.fetch(path)), is_named=bool(named))
+                found += [item for item in predictions if item.values.ndim in (1, 2)]
             except Missing:
                 continue
     if not found:
