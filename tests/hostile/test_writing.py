@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
@@ -40,7 +41,10 @@ def tags_of(run_id: str) -> dict[str, str]:
 
 
 def stored(run: Run, name: str) -> str:
-    return run.fetch(f"clfaudit/{name}").read_text(encoding="utf-8")
+    """The file as it is now: a run that was read keeps what it has fetched."""
+    path = f"clfaudit/{name}"
+    local = mlflow.artifacts.download_artifacts(run_id=run.run_id, artifact_path=path, tracking_uri=run.tracking_uri)
+    return Path(local).read_text(encoding="utf-8")
 
 
 def is_on(run: Run, report: Report) -> bool:
