@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import platform
 import time
 import warnings
@@ -207,9 +209,7 @@ def judge(
     chosen = list(all_checks().values() if checks is None else checks)
     ignored = {**ignored_checks(run.experiment_tags), **ignored_checks(run.tags), **(ignore or {})}
     started = time.perf_counter()
-    # What Keras and scikit-learn warn about is what the checks are for; on stderr it would only be noise.
-    with warnings.catch_warnings(), without_autologging():
-        warnings.simplefilter("ignore")
+    with quiet(), without_autologging():
         outcomes, ranked = _ranked(evidence, chosen, examine_outputs(evidence, chosen, ignored))
     examined = time.perf_counter() - started
     return Report(
@@ -231,6 +231,20 @@ def judge(
         review=review_of(run),
         rows=suspicious_rows(evidence),
     )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without what Keras, TensorFlow and scikit-learn warn about: it is what the checks are for, or noise on stderr."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def must_exist(run: Run, overrides: Overrides) -> None:

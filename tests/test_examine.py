@@ -1,9 +1,12 @@
+import logging
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pytest
 
+from mlflow_clfaudit.audit import quiet
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.spec import Head
@@ -119,3 +122,13 @@ def test_after_its_deadline_an_audit_reads_files_only() -> None:
         late.get("network")
     with pytest.raises(Missing, match="the run has no logged model"):
         late.get("flavors")
+
+
+def test_frameworks_are_quiet_during_an_audit_and_as_before_after_it(capfd: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    with quiet():
+        logger.warning("5 out of the last 7 calls triggered retracing")
+        warnings.warn("lbfgs failed to converge", UserWarning, stacklevel=1)
+    assert logger.level == level
+    assert capfd.readouterr().err == ""

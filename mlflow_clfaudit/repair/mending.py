@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mlflow_clfaudit.audit import audit_run, evidence_of, judge, must_exist
+from mlflow_clfaudit.audit import audit_run, evidence_of, judge, must_exist, quiet
 from mlflow_clfaudit.errors import AuditError, Missing, UsageError
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.files import Overrides
@@ -143,10 +140,9 @@ def repair_run(
     overrides = Overrides(labels or {}, inputs or {}, {}, goal)
     must_exist(run, overrides)
     evidence = evidence_of(run, device=device, overrides=overrides, allow_unsafe=allow_unsafe)
-    with _quiet():
-        report = judge(run, evidence)
+    report = judge(run, evidence)
     findings = proven(report, wanted)
-    with tempfile.TemporaryDirectory() as folder, _quiet(), without_autologging():
+    with tempfile.TemporaryDirectory() as folder, quiet(), without_autologging():
         try:
             course = Course(evidence, findings, Path(folder), budget=budget, seed=seed, telling=telling)
             last = course.run()
@@ -157,20 +153,6 @@ def repair_run(
         if last is None or repaired.overall is None or dry_run:
             return repaired
         return _logged(repaired, course, last, register=register, budget=budget, device=device, unsafe=allow_unsafe)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what Keras and TensorFlow say about models that are built for a single use."""
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def proven(report: Report, wanted: set[str]) -> list[Finding]:
