@@ -39,8 +39,8 @@ test: lint types browser ## lint, types and every test but the long ones
 	$(bin)/python -m pytest -m 'not long' --numprocesses 2
 
 test-long: env browser ## the tests that take minutes
-	$(bin)/python -m pytest -m long
-	CLFAUDIT_FUZZ_CASES=20000 $(bin)/python -m pytest tests/hostile/test_fuzz.py
+	$(bin)/python -m pytest -m long --timeout 7200
+	CLFAUDIT_FUZZ_CASES=20000 $(bin)/python -m pytest --timeout 7200 tests/hostile/test_fuzz.py
 
 coverage: env ## which lines and branches the tests reach
 	$(bin)/python -m pytest -m 'not long' --numprocesses 2 --cov --cov-report=term:skip-covered

@@ -63,7 +63,7 @@ def never_works(run_id: str) -> str:
 
 
 @pytest.mark.usefixtures("found_by_workers")
-@pytest.mark.parametrize("backend", ["loky", pytest.param("dask", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("backend", ["loky", pytest.param("dask", marks=pytest.mark.long)])
 def test_a_run_that_takes_its_worker_along_is_one_error(backend: str) -> None:
     found = list(Fleet(backend, 2).map(takes_its_worker_along, RUNS))
     assert sorted(item for item in found if isinstance(item, str)) == [name for name in RUNS if name != "run3"]
