@@ -46,22 +46,12 @@ SPLIT_WORDS = {
 LABEL_WORDS = {"y", "ys", "label", "labels", "target", "targets", "class", "classes", "truth"}
 INPUT_WORDS = {"x", "xs", "input", "inputs", "feature", "features", "images"}
 DATA_WORDS = {"data", "dataset"}
+PREDICTION_WORDS = {"pred", "preds", "predicted", "prediction", "predictions"}
+SCORE_WORDS = {"proba", "probas", "probability", "probabilities", "prob", "probs", "score", "scores", "logits"}
 # Words that make a file something else, however it begins: predictions, encoders, class names, weights.
 OTHER_WORDS = {
-    "pred",
-    "preds",
-    "predicted",
-    "prediction",
-    "predictions",
-    "proba",
-    "probas",
-    "probability",
-    "probabilities",
-    "prob",
-    "probs",
-    "score",
-    "scores",
-    "logits",
+    *PREDICTION_WORDS,
+    *SCORE_WORDS,
     "encoder",
     "encodings",
     "names",

@@ -266,8 +266,8 @@ class Retrainer:
         inputs = as_model_input(model, served.inputs)
         targets = targets_of(served, self.head)
         size = min(self.fit.batch_size or 32, served.rows)
-        starts = range(0, served.rows - size + 1, size)
-        limit = min(self._steps, epochs * len(starts))
+        length = served.rows // size
+        limit = min(self._steps, epochs * length)
         enough = CLEAR * _constant_loss(served, self.head)
         shuffled = np.random.default_rng(SEED)
         weight = class_weight_of(self.fit)
@@ -275,14 +275,11 @@ class Retrainer:
         steps = 0
         clock = Clock()
         while steps < limit:
-            order = shuffled.permutation(served.rows)
             # Some versions of Keras give a batch's own loss, some the mean since this reset: their means are close.
             batches: list[float] = []
             model.reset_metrics()
-            for start in starts:
-                chosen = np.sort(order[start : start + size])
-                batch = [array[chosen] for array in inputs] if isinstance(inputs, list) else inputs[chosen]
-                logs = model.train_on_batch(batch, targets[chosen], class_weight=weight, return_dict=True)
+            for batch, wanted in shuffled_batches(inputs, targets, size, shuffled):
+                logs = model.train_on_batch(batch, wanted, class_weight=weight, return_dict=True)
                 batches.append(float(logs["loss"]))
                 steps += 1
                 if clock.seconds > seconds:
@@ -292,7 +289,7 @@ class Retrainer:
             losses.append(float(np.mean(batches)))
             if not np.isfinite(losses[-1]) or losses[-1] < enough:
                 break
-        return steps / len(starts), losses
+        return steps / length, losses
 
     def _rate(self) -> float:
         return rate_of(self.spec, self.fit)
@@ -374,6 +371,16 @@ def loss_of(keras: Any, head: Head) -> Any:
         return keras.losses.deserialize({"class_name": name, "config": {**head.loss.options, "name": head.loss.name}})
     except (ValueError, TypeError, AttributeError):
         return keras.losses.get(head.loss.name)
+
+
+def shuffled_batches(
+    inputs: Any, targets: np.ndarray, size: int, random: np.random.Generator
+) -> Iterator[tuple[Any, np.ndarray]]:
+    """One epoch of whole batches in a new order; `inputs` are an array or a list of arrays, of as many rows."""
+    order = random.permutation(len(targets))
+    for start in range(0, len(targets) - size + 1, size):
+        chosen = np.sort(order[start : start + size])
+        yield [array[chosen] for array in inputs] if isinstance(inputs, list) else inputs[chosen], targets[chosen]
 
 
 def targets_of(served: Served, head: Head) -> np.ndarray:

@@ -13,7 +13,15 @@ import numpy as np
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.files import IGNORED_FOLDERS, SPLIT_WORDS, SUFFIXES, label_column, read
+from mlflow_clfaudit.evidence.files import (
+    IGNORED_FOLDERS,
+    PREDICTION_WORDS,
+    SCORE_WORDS,
+    SPLIT_WORDS,
+    SUFFIXES,
+    label_column,
+    read,
+)
 from mlflow_clfaudit.evidence.forward import Network, Served, serve
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.inputs import Rows
@@ -32,19 +40,7 @@ KINDS: Mapping[str, re.Pattern[str]] = {
     "auc": re.compile(r"auc|roc"),
     "log loss": re.compile(r"log_?loss"),
 }
-PREDICTION_WORDS = {"pred", "preds", "predicted", "prediction", "predictions"}
-PROBABILITY_WORDS = {
-    "proba",
-    "probas",
-    "probability",
-    "probabilities",
-    "prob",
-    "probs",
-    "score",
-    "scores",
-    "logits",
-    "raw",
-}
+PROBABILITY_WORDS = SCORE_WORDS | {"raw"}
 # Words that a table of numbers about the run has in its name too.
 AMBIGUOUS_WORDS = {"score", "scores", "raw"}
 # Rows that were chosen for being wrong or remarkable say nothing about the others.

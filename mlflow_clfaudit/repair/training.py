@@ -18,6 +18,7 @@ from mlflow_clfaudit.evidence.retraining import (
     optimizer_of,
     outputs_of,
     rate_of,
+    shuffled_batches,
     steady_random,
     targets_of,
 )
@@ -81,7 +82,6 @@ def _epochs(
     head = patient.head
     inputs, targets = as_model_input(model, learn.inputs), targets_of(learn, head)
     size = min(patient.fit.batch_size or 32, learn.rows)
-    starts = range(0, learn.rows - size + 1, size)
     shuffled = np.random.default_rng(patient.seed)
     clock = Clock()
     losses: list[float] = []
@@ -89,13 +89,10 @@ def _epochs(
     best, kept = model.get_weights(), 0
     patience = max(5, round(PATIENCE * epochs))
     for epoch in range(1, epochs + 1):
-        order = shuffled.permutation(learn.rows)
         batches: list[float] = []
         model.reset_metrics()
-        for start in starts:
-            chosen = np.sort(order[start : start + size])
-            batch = [array[chosen] for array in inputs] if isinstance(inputs, list) else inputs[chosen]
-            logs = model.train_on_batch(batch, targets[chosen], class_weight=weight, return_dict=True)
+        for batch, wanted in shuffled_batches(inputs, targets, size, shuffled):
+            logs = model.train_on_batch(batch, wanted, class_weight=weight, return_dict=True)
             batches.append(float(logs["loss"]))
             if clock.seconds > patient.seconds:
                 break
