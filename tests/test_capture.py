@@ -197,10 +197,22 @@ def test_capturing_imports_neither_frameworks_nor_statistics() -> None:
 
 
 def test_capturing_ten_million_labels_takes_less_than_two_seconds(tmp_path: Path) -> None:
+    """Processor time, the best of three: what else the machine does can only add to it."""
     labels = np.random.default_rng(0).integers(0, 2, 10_000_000)
     inputs = np.zeros((10_000_000, 4), dtype=np.float32)
-    started = time.process_time()
-    write(tmp_path, captured(LogisticRegression(), inputs, labels), version="1")
-    seconds = time.process_time() - started
-    print(f"captured 10,000,000 rows in {seconds:.2f} s of processor time")
-    assert seconds < 2.0
+    seconds = []
+    for _ in range(3):
+        started = time.process_time()
+        write(tmp_path, captured(LogisticRegression(), inputs, labels), version="1")
+        seconds.append(time.process_time() - started)
+    print(f"captured 10,000,000 rows in {min(seconds):.2f} s of processor time")
+    assert min(seconds) < 2.0
+
+
+def test_a_sample_is_spread_over_the_rows_and_keeps_the_shares_of_classes() -> None:
+    labels = np.repeat([0, 1, 2], [9_000, 900, 100])
+    rows = stratified_rows(labels, 10_000, 1_000)
+    assert len(np.unique(rows)) == len(rows)
+    assert list(np.bincount(labels[rows])) == [900, 90, 10]
+    assert np.diff(rows[labels[rows] == 0]).max() < 20
+    assert list(stratified_rows(None, 7, 9)) == list(range(7))
