@@ -167,6 +167,8 @@ def _dask(fleet: Fleet) -> Iterator[dict[str, Any]]:
     register_parallel_backend("clfaudit-dask", Dask)
     address = dask.config.get("scheduler-address", None)
     with contextlib.ExitStack() as stack:
+        # A run that took its worker along would take four: Dask gives a task three more tries.
+        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
         try:
             if address is None:
                 jobs = fleet.jobs or cpu_count()
