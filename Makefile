@@ -49,7 +49,7 @@ accuracy: env ## measure the corpus of faulty and healthy runs
 	$(bin)/python -m tests.corpus.accuracy
 
 bench: env ## measure how long an audit takes
-	$(bin)/python -m tests.bench
+	$(bin)/python -m tests.benchmarks
 
 seeds: env ## train and audit the programs that this project was made from, and write what the audit says
 	$(bin)/python -m tests.seeds

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: what one audit costs beside the bare minimum it cannot go below; writes docs/performance.md.
+"""`python -m tests.benchmarks`: what an audit costs beside the bare minimum; writes docs/performance.md.
 
 Commands are timed in turn, round after round, as whole processes; what is reported are ratios of their medians, which
 a machine's drift leaves alone.
@@ -14,13 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import fleet
+from tests.benchmarks import fleet, scale
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ROUNDS = 5
 
 GET_RUN = "import mlflow, sys; mlflow.MlflowClient().get_run(sys.argv[1])"
@@ -57,25 +58,19 @@ with mlflow.start_run() as run, tempfile.TemporaryDirectory() as folder:
     mlflow.log_artifacts(folder, "data")
 print(run.info.run_id)
 """
-MANY_ROWS = """
-import keras, mlflow, numpy as np, tempfile
-random = np.random.default_rng(0)
-keras.utils.set_random_seed(0)
-direction = random.normal(size=100).astype("float32")
-layers = [keras.layers.Dense(64, "relu"), keras.layers.Dense(32, "relu"), keras.layers.Dense(1, "sigmoid")]
-model = keras.Sequential([keras.Input((100,)), *layers])
-model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
-with mlflow.start_run() as run, tempfile.TemporaryDirectory() as folder:
-    mlflow.keras.autolog(log_models=False)
-    for split, rows in (("val", 1_000_000), ("train", 20_000)):
-        X = random.standard_normal((rows, 100), dtype="float32")
-        y = (X @ direction + random.normal(0, 1, rows) > 0).astype("int64")
-        np.save(f"{folder}/X_{split}.npy", X)
-        np.save(f"{folder}/y_{split}.npy", y)
-    model.fit(X, y, epochs=3, batch_size=256, verbose=0)
-    mlflow.keras.log_model(model, name="model")
-    mlflow.log_artifacts(folder, "data")
-print(run.info.run_id)
+EVALUATE = """
+import mlflow, numpy, pandas, sys
+run = mlflow.MlflowClient().get_run(sys.argv[1])
+model = mlflow.keras.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
+folder = mlflow.artifacts.download_artifacts(f"runs:/{sys.argv[1]}/data")
+X = pandas.DataFrame(numpy.load(f"{folder}/X_val.npy")).rename(columns=str)
+y = numpy.load(f"{folder}/y_val.npy").ravel()
+decide = lambda rows: (model.predict(rows.to_numpy(), verbose=0)[:, 0] > 0.5).astype(int)
+with mlflow.start_run():
+    mlflow.models.evaluate(
+        decide, X.assign(y=y), targets="y", model_type="classifier", evaluators="default",
+        evaluator_config={"log_explainer": False},
+    )
 """
 AUDIT = """
 import json, resource, sys
@@ -116,6 +111,7 @@ def commands(healthy: str, faulty: str) -> dict[str, list[str]]:
         "import mlflow and TensorFlow, load, predict once": [sys.executable, "-c", PREDICT, healthy],
         "mlflow-clfaudit, a healthy run": [*audit, healthy],
         "mlflow-clfaudit, a faulty run with counterfactuals": [*audit, faulty],
+        "mlflow.models.evaluate, the same data, without SHAP": [sys.executable, "-c", EVALUATE, healthy],
     }
 
 
@@ -149,31 +145,26 @@ def measure() -> dict[str, float]:
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
-def last_line(code: str, environment: dict[str, str], *arguments: str) -> str:
-    """What a script printed last."""
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return done.stdout.strip().splitlines()[-1]
-
-
 def measure_scale() -> dict[str, dict[str, Any]]:
     """What an audit takes on many labels and on many rows."""
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "TF_CPP_MIN_LOG_LEVEL": "3"}
-        labels, rows = (last_line(code, environment) for code in (MANY_LABELS, MANY_ROWS))
+        ask = partial(scale.last_line, environment=environment, folder=folder)
+        labels, rows = ask(MANY_LABELS), ask(scale.LOG_ROWS, "1000000")
         return {
-            "labels": json.loads(last_line(AUDIT, environment, labels, "static")),
-            "rows": json.loads(last_line(AUDIT, environment, rows, "forward")),
-            "bare": json.loads(last_line(BARE, environment, rows)),
+            "labels": json.loads(ask(AUDIT, labels, "static")),
+            "rows": json.loads(ask(AUDIT, rows, "forward")),
+            "bare": json.loads(ask(BARE, rows)),
         }
 
 
-def page(medians: dict[str, float], scale: dict[str, dict[str, Any]]) -> str:
+def page(medians: dict[str, float], many: dict[str, dict[str, Any]]) -> str:
     rows = "\n".join(f"| {name} | {value:.2f} |" for name, value in medians.items())
     names = list(medians)
     static = medians[names[2]] / medians[names[1]]
     full = medians[names[4]] / medians[names[3]]
-    labels, many = scale["labels"], scale["rows"]
+    labels, passed = many["labels"], many["rows"]
+    share, above = passed["seconds"]["served"] / passed["predict"], passed["megabytes"] - many["bare"]["megabytes"]
     libraries = ", ".join(f"{name} {version(name)}" for name in ("mlflow", "keras", "tensorflow-cpu"))
     return f"""# Performance
 
@@ -193,15 +184,19 @@ Measured by `make bench` on {os.cpu_count()} cores ({platform.machine()}), Pytho
 - 11 million labels of 1,000 classes, static tier: {labels["processor"]:.1f} processor seconds,
   {labels["megabytes"]:.0f} MB at most (goal 15 s on two cores, 1,500 MB).
 - 1,000,000 rows × 100 columns through three layers: the forward pass takes
-  **{many["seconds"]["served"] / many["predict"]:.2f}** × `model.predict` with the best of four batch sizes, in the same
-  process (goal 1.10), and the audit {many["megabytes"] - scale["bare"]["megabytes"]:.0f} MB more than a process that
+  **{share:.2f}** × `model.predict` with the best of four batch sizes, in
+  the same process (goal 1.10), and the audit {above:.0f} MB more than a process that
   only predicts (goal 400 MB).
 - GPU: not measured.
 """
 
 
 def main() -> None:
-    text = page(measure(), measure_scale()) + "\n" + fleet.section(fleet.measure())
+    sections = [page(measure(), measure_scale())]
+    curves = scale.measure()
+    scale.draw(curves)
+    sections += [scale.section(curves), fleet.section(fleet.measure())]
+    text = "\n".join(sections)
     (ROOT / "docs" / "performance.md").write_text(text)
     sys.stdout.write(text)
 
