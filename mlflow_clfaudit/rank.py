@@ -108,9 +108,21 @@ EXCLUSIONS = (
     Exclusion(_breaks_the_loss, _named("threshold-off", "uncalibrated-probabilities", "threshold-on-wrong-scale")),
     # Nor do validation labels that are those of other rows or other classes.
     Exclusion(_established("encoder-refit", "misaligned-rows"), _named("overfit", "stopped-early")),
+    # Weights of classes that move every score move the threshold with them.
+    Exclusion(_established("class-weight-overcorrected"), _named("threshold-off", "uncalibrated-probabilities")),
+    # A head that can be fitted to features which a fading gradient left as they were drawn is no want of steps.
+    Exclusion(
+        lambda finding: finding.check == "vanishing-gradient" and finding.level.at_least(Severity.WARN),
+        lambda finding: finding.check == "under-trained" and finding.variant == "head-behind",
+    ),
+    # Of a layer of one unit, all are dead as soon as one is.
+    Exclusion(_established("bottleneck"), _named("dead-units")),
+    # What a callback ended was not ended by too few epochs or too small steps.
+    Exclusion(_established("misconfigured-callback"), _named("under-trained", "stopped-early")),
     # A validation slice of one class says nothing about when to stop.
     Exclusion(_named("single-class-validation"), _named("overfit", "stopped-early", "threshold-tuned-on-test")),
 )
+SHOWN_BY_TRAINING = ("training_dynamics", "thresholding")
 # At most a warning beside a proven cause: true of the data, but not what keeps this net from learning.
 SECOND_TO_UNDER_TRAINED = frozenset({"class-imbalance", "class-shift"})
 
@@ -154,6 +166,7 @@ def rank(
         for finding in found
     ]
     findings, symptoms = _explained(found, unexplained or {})
+    findings = [_with_the_harm_of_its_effects(item, findings) for item in findings]
     effects = [item for item in findings if item.check not in residual]
     own = [item for item in findings if item.check in residual]
     findings = [_excluded(item, findings) for item in effects]
@@ -229,8 +242,13 @@ def _excluded(finding: Finding, findings: Sequence[Finding]) -> Finding:
             return replace(finding, severity=Severity.INFO, explained_by=cause.check)
     explaining = next((other for other in others if _explains(other, finding)), None)
     if explaining is not None:
-        lower = min(finding.level, Severity.WARN, key=lambda level: level.weight)
-        return replace(finding, severity=lower, explained_by=explaining.check)
+        # A slice of one class is there whatever made it; what training shows goes away with its cause.
+        most = Severity.INFO if finding.area in SHOWN_BY_TRAINING else Severity.WARN
+        return replace(
+            finding,
+            severity=min(finding.level, most, key=lambda level: level.weight),
+            explained_by=explaining.check,
+        )
     if finding.check in SECOND_TO_UNDER_TRAINED and finding.level.at_least(Severity.ERROR):
         cause = next((other for other in others if _established("under-trained")(other)), None)
         if cause is not None:
@@ -239,9 +257,26 @@ def _excluded(finding: Finding, findings: Sequence[Finding]) -> Finding:
 
 
 def _explains(cause: Finding, effect: Finding) -> bool:
-    """A proven cause explains what is only suspected: that is no second fault, and at most a warning."""
-    proven = cause.confidence is Confidence.PROVEN and cause.level.at_least(Severity.ERROR)
-    return proven and effect.check in cause.explains and effect.confidence is Confidence.SUSPECTED
+    """What a proven cause explains is no second fault."""
+    return cause.level.at_least(Severity.WARN) and _brings_about(cause, effect)
+
+
+def _with_the_harm_of_its_effects(cause: Finding, found: Sequence[Finding]) -> Finding:
+    """A proven cause that is a warning by itself does the harm of the errors that it explains."""
+    if cause.level is not Severity.WARN or not cause.counts:
+        return cause
+    worst = any(other.level.at_least(Severity.ERROR) and _brings_about(cause, other) for other in found)
+    return replace(cause, severity=Severity.ERROR) if worst else cause
+
+
+def _brings_about(cause: Finding, effect: Finding) -> bool:
+    """Whether a proven cause explains that finding, which is no identity of its own, and not the other way round."""
+    if effect.check == cause.check or not effect.counts:
+        return False
+    unreadable = any(rule.cause(cause) and rule.effect(effect) for rule in EXCLUSIONS)
+    proven = cause.confidence is Confidence.PROVEN and effect.check in cause.explains
+    measured = effect.proof is not None and effect.proof.grade is Grade.A
+    return ((proven and not measured) or unreadable) and cause.check not in effect.explains
 
 
 def _order(

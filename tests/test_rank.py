@@ -212,3 +212,43 @@ def test_a_wrong_number_about_a_bad_model_is_not_the_headline() -> None:
     supported = finding("under-trained", grade=Grade.B, area="training_dynamics", before=0.5, after=0.7)
     reference = finding("unscaled-inputs", Severity.WARN, Grade.B, area="training_dynamics", before=0.5, after=1.0)
     assert order(number, supported, reference, quality=0.5)[0] == "under-trained"
+
+
+SCALE = finding(
+    "unscaled-inputs", Severity.WARN, Grade.B, area="training_dynamics", before=0.5, after=1.0, explains=("dead-units",)
+)
+DEAD = finding("dead-units", grade=Grade.B, area="training_dynamics", before=0.5, after=0.9)
+
+
+def test_a_proven_cause_does_the_harm_of_what_it_explains() -> None:
+    result = ranked(SCALE, DEAD)
+    cause, effect = result.findings
+    assert (result.root_cause, cause.level) == ("unscaled-inputs", Severity.ERROR)
+    assert (effect.level, effect.explained_by) == (Severity.INFO, "unscaled-inputs")
+
+
+def test_a_cause_that_regains_little_explains_nothing_away() -> None:
+    weak = replace(SCALE, proof=Proof(Grade.B, "measured", "balanced accuracy", 0.5, 0.6))
+    assert [(item.check, item.level) for item in ranked(weak, DEAD).findings] == [
+        ("dead-units", Severity.ERROR),
+        ("unscaled-inputs", Severity.WARN),
+    ]
+
+
+def test_two_that_explain_each_other_keep_their_severity() -> None:
+    both = replace(DEAD, explains=("unscaled-inputs",), proof=SCALE.proof)
+    assert {item.level for item in ranked(SCALE, both).findings} == {Severity.ERROR, Severity.WARN}
+
+
+def test_a_fading_gradient_outranks_a_head_that_could_be_fitted() -> None:
+    fading = finding("vanishing-gradient", Severity.WARN, None, area="training_dynamics")
+    behind = replace(UNDER_TRAINED, variant="head-behind")
+    assert order(fading, behind) == ["vanishing-gradient", "under-trained"]
+    assert order(fading, replace(UNDER_TRAINED, variant="lr-too-low"))[0] == "under-trained"
+
+
+def test_weights_of_classes_outrank_the_threshold_that_they_moved() -> None:
+    weights = finding("class-weight-overcorrected", Severity.WARN, Grade.B, area="stratification")
+    threshold = finding("threshold-off", grade=Grade.B, area="thresholding", before=0.5, after=0.9)
+    result = ranked(threshold, weights)
+    assert (result.root_cause, result.verdict) == ("class-weight-overcorrected", Verdict.FAULTY)

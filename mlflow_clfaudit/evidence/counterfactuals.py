@@ -18,7 +18,8 @@ from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
 
 CONTINUED = Change("learning rate ×1")
-ANEW = Change("trained anew as logged", start="anew", share=0.3)
+ANEW = Change("trained anew as logged", start="anew", share=0.3, least_epochs=10, least_steps=200)
+LONGER = replace(ANEW, words=CONTINUED.words, start="saved")
 
 
 class Budget:
@@ -116,12 +117,11 @@ def wider_trials(retrainer: Retrainer) -> Contrast:
 @provides(tier=Tier.PROBE)
 def unfrozen_trials(retrainer: Retrainer) -> Contrast:
     """Continued from the saved weights as logged and with every layer trainable."""
-    return retrainer.contrast(CONTINUED, replace(CONTINUED, words="continued, every layer trainable", edit="unfrozen"))
+    return retrainer.contrast(LONGER, replace(LONGER, words="continued, every layer trainable", edit="unfrozen"))
 
 
 @provides(tier=Tier.PROBE)
 def unregularised_trials(retrainer: Retrainer) -> Contrast:
     """Continued from the saved weights as logged and without dropout and weight penalties."""
-    control = replace(CONTINUED, share=ANEW.share)
-    without = replace(control, words="continued without dropout and penalties", edit="unregularised")
-    return retrainer.contrast(control, without)
+    without = replace(LONGER, words="continued without dropout and penalties", edit="unregularised")
+    return retrainer.contrast(LONGER, without)

@@ -60,7 +60,8 @@ class Change:
 
     `start` is where the weights begin: "saved" as logged, "anew" as the logged initialisers draw them, "glorot" with
     every trainable kernel drawn from Glorot's distribution. `edit` names a change of the architecture, one of
-    `EDITS`; an edited network whose shapes differ begins anew. `share` is of the logged epochs.
+    `EDITS`; an edited network whose shapes differ begins anew. `share` is of the logged epochs; of a short training
+    that many epochs and steps at least, as far as the logged one had them.
     """
 
     words: str
@@ -69,6 +70,8 @@ class Change:
     scaled: bool = False
     edit: str = ""
     share: float = 0.1
+    least_epochs: int = 3
+    least_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -214,8 +217,7 @@ class Retrainer:
         trial = standardised(self.trial, self.spec) if change.scaled else self.trial
         ready = self._ready(keras, change)
         ready.model.optimizer.learning_rate = self._rate() * change.factor
-        wanted = max(3, round(self.logged_epochs * change.share))
-        epochs, losses = self._fit(ready.model, trial.fit, wanted, seconds / 3)
+        epochs, losses = self._fit(ready.model, trial.fit, self._epochs(change), seconds / 3)
         outputs = outputs_of(keras, ready.model, trial.judge)
         if outputs.ndim != 2 or outputs.shape != trial.judge.outputs.shape:
             raise Missing("the edited model's outputs have another shape")
@@ -229,6 +231,12 @@ class Retrainer:
             loss_after=losses[-1],
             seconds=time.perf_counter() - started,
         )
+
+    def _epochs(self, change: Change) -> int:
+        """How long to train: new weights learn nothing in the few steps that a tenth of a short training has."""
+        steps = max(self.trial.fit.rows // (self.fit.batch_size or 32), 1)
+        least = min(max(change.least_epochs, -(-change.least_steps // steps)), self.logged_epochs)
+        return max(3, least, round(self.logged_epochs * change.share))
 
     def _ready(self, keras: Any, change: Change) -> _Compiled:
         """A compiled copy with its weights and optimizer state where the change begins."""

@@ -951,7 +951,8 @@ TRAINING_FAULTS = (
     plant(
         "misconfigured-callback(absent)",
         ("digits", "table"),
-        callback(lambda: keras.callbacks.ReduceLROnPlateau(monitor="val_acc", factor=0.1, patience=2)),
+        # Without a mode Keras 3 ends the training with an error that says what is wrong.
+        callback(lambda: keras.callbacks.ReduceLROnPlateau(monitor="val_acc", mode="max", factor=0.1, patience=2)),
     ),
 )
 

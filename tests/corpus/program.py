@@ -67,7 +67,8 @@ COMPANIONS: Mapping[str, frozenset[str]] = {
         "hinge-mismatch": "threshold-on-wrong-scale under-trained",
         "regression-loss": "multiclass-on-one-unit",
         "rounded-unbounded-output": "logits-in-probability-loss outputs-not-probabilities",
-        "unscaled-inputs": "saturated-units dead-units learning-rate-too-high under-trained poor-initialisation",
+        "unscaled-inputs": "saturated-units dead-units learning-rate-too-high under-trained stopped-early "
+        "poor-initialisation",
         "low-contrast-inputs": "batchnorm-gap unscaled-inputs under-trained",
         "under-trained": "stopped-early",
         "stopped-early": "under-trained",

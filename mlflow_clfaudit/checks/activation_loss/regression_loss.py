@@ -138,7 +138,7 @@ def _percentage(head: Head, history: History | None, evidence: Mapping[str, obje
         fix='loss="binary_crossentropy"',
         severity=Severity.ERROR if large else Severity.WARN,
         evidence=evidence,
-        explains=HARM,
+        explains=(*HARM, "learning-rate-too-high"),
         variant="percentage",
         proof=Proof(Grade.A, "a percentage error of classes on this scale divides by 0", "loss", float(curve[-1]))
         if large and curve is not None

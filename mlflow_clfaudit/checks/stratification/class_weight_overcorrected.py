@@ -20,7 +20,16 @@ WEIGHTS = {
 }
 
 
-@check(severity=Severity.WARN, explains=("threshold-off", "uncalibrated-probabilities"))
+@check(
+    severity=Severity.WARN,
+    explains=(
+        "threshold-off",
+        "uncalibrated-probabilities",
+        "baseline-wins",
+        "majority-accuracy",
+        "constant-prediction",
+    ),
+)
 def class_weight_overcorrected(
     served: Served,
     class_weighting: ClassWeighting,

@@ -15,7 +15,7 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 FIX = "(p[:, 0] > 0.5).astype(int)"
 
 
-@check(severity=Severity.BLOCKER, explains=("majority-accuracy", "loss-accuracy-divergence"))
+@check(severity=Severity.BLOCKER, explains=("majority-accuracy", "loss-accuracy-divergence", "broadcast-comparison"))
 def argmax_on_one_column(
     head: Head,
     readings: tuple[Reading, ...] | None = None,

@@ -13,11 +13,17 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 @check(
     severity=Severity.INFO,
-    explains=("constant-prediction", "majority-accuracy", "baseline-wins", "under-trained", "threshold-off"),
+    explains=(
+        "constant-prediction",
+        "majority-accuracy",
+        "baseline-wins",
+        "under-trained",
+        "threshold-off",
+        "uncalibrated-probabilities",
+        "overfit",
+    ),
 )
-def batchnorm_gap(
-    spec: Spec, served: Served, served_train: Served | None = None, *, good: float = 0.95
-) -> Iterator[Finding]:
+def batchnorm_gap(spec: Spec, served: Served, *, good: float = 0.95) -> Iterator[Finding]:
     """BatchNormalization's saved statistics do not fit the data, so the model is worse at inference than in training.
 
     ## Why it matters
@@ -46,8 +52,6 @@ def batchnorm_gap(
     Batches of one class let the batch's own statistics leak the label: such a gap alone is no error.
     """
     if not any(layer.kind == "BatchNormalization" for layer in spec.layers) or served.balanced_accuracy >= good:
-        return
-    if served_train is not None and served_train.balanced_accuracy >= good:
         return
     yield Finding(
         "The model normalises by saved batch statistics that may not fit its data.",

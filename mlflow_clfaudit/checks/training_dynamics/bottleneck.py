@@ -16,7 +16,17 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 WIDE = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D", "LSTM", "GRU", "SimpleRNN")
 
 
-@check(severity=Severity.WARN, explains=("baseline-wins", "constant-prediction", "majority-accuracy", "under-trained"))
+@check(
+    severity=Severity.WARN,
+    explains=(
+        "baseline-wins",
+        "constant-prediction",
+        "majority-accuracy",
+        "stuck-loss",
+        "under-trained",
+        "dead-units",
+    ),
+)
 def bottleneck(
     spec: Spec,
     served: Served,

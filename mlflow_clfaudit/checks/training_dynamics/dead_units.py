@@ -12,7 +12,7 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 @check(
     severity=Severity.WARN,
-    explains=("constant-prediction", "majority-accuracy", "stuck-loss", "baseline-wins", "bottleneck", "no-gradient"),
+    explains=("constant-prediction", "majority-accuracy", "stuck-loss", "baseline-wins", "no-gradient"),
 )
 def dead_units(
     unit_activity: tuple[LayerActivity, ...],

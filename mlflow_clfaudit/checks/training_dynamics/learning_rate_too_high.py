@@ -8,7 +8,7 @@ import numpy as np
 from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import FitArguments, History
 from mlflow_clfaudit.evidence.retraining import Contrast
-from mlflow_clfaudit.evidence.spec import Head
+from mlflow_clfaudit.evidence.spec import Head, Layer, Spec
 from mlflow_clfaudit.evidence.units import LayerActivity
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
@@ -26,6 +26,9 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
         "saturated-units",
         "loss-accuracy-divergence",
         "batchnorm-gap",
+        "under-trained",
+        "uncalibrated-probabilities",
+        "overfit",
     ),
 )
 def learning_rate_too_high(
@@ -33,13 +36,15 @@ def learning_rate_too_high(
     served_train: Served | None = None,
     history: History | None = None,
     unit_activity: tuple[LayerActivity, ...] | None = None,
+    spec: Spec | None = None,
     *,
     worse: float = -0.05,
     rise: float = 1.1,
     turns: float = 0.4,
     swing: float = 0.1,
     epochs: int = 8,
-    dead: float = 0.9,
+    dead: float = 0.5,
+    exploded: float = 3.0,
 ) -> Iterator[Finding]:
     """The learning rate is so high that the steps overshoot: the loss explodes, swings, or the units die.
 
@@ -49,8 +54,9 @@ def learning_rate_too_high(
 
     ## How it is detected
     The net did not learn, its training rows included, and one of: a loss or an output that is not finite; training
-    rows that are predicted worse than by a constant, or a loss that ends higher than it began; a loss that turns in
-    two epochs of five and by a tenth of its size; nine relu units in ten dead.
+    rows that are predicted worse than by a constant; a loss that ends higher than it began, or that began at three
+    times a constant's; a loss that turns in two epochs of five and by a tenth of its size; half of the relu units
+    dead.
 
     ## Proof
     Trained anew for at most a third of the epochs at the logged rate and at a tenth (hundredth, thousandth) of it.
@@ -73,7 +79,10 @@ def learning_rate_too_high(
     if rows.has_learnt() or served.has_learnt() or not served.tells_classes:
         return
     losses = history.loss if history is not None else None
-    signs = list(_signs(losses, rows, unit_activity or (), worse, rise, turns, swing, epochs, dead))
+    if spec is not None and any(_penalised(layer) for layer in spec.layers):
+        # The logged loss is then more than the loss, and no constant's can be held against it.
+        exploded = np.inf
+    signs = list(_signs(losses, rows, unit_activity or (), worse, rise, turns, swing, epochs, dead, exploded))
     if signs:
         yield Finding(
             f"The training overshoots: {'; '.join(signs)}.",
@@ -154,13 +163,22 @@ def _exploded(finding: Finding, slower_trials: tuple[Contrast, ...], head: Head,
     )
 
 
+def _penalised(layer: Layer) -> bool:
+    return any(value for key, value in layer.config.items() if key.endswith("_regularizer"))
+
+
 def _loss_agrees(losses: np.ndarray | None, rows: Served) -> bool:
     """Whether the logged loss, too, is no better than a constant's, where it can be compared."""
-    loss = rows.head.loss
-    if losses is None or len(losses) == 0 or loss is None or not loss.is_cross_entropy:
-        return True
+    constant = _constant_loss(rows)
+    return losses is None or len(losses) == 0 or constant is None or bool(losses[-1] > 0.9 * constant)
+
+
+def _constant_loss(rows: Served) -> float | None:
+    """The loss of the best constant under a cross-entropy; None under another loss."""
+    if rows.head.loss is None or not rows.head.loss.is_cross_entropy:
+        return None
     shares = rows.shares[rows.shares > 0]
-    return bool(losses[-1] > -0.9 * float(np.sum(shares * np.log(shares))))
+    return -float(np.sum(shares * np.log(shares)))
 
 
 def _signs(
@@ -173,6 +191,7 @@ def _signs(
     swing: float,
     epochs: int,
     dead: float,
+    exploded: float,
 ) -> Iterator[str]:
     if losses is not None and len(losses):
         if not np.all(np.isfinite(losses)):
@@ -181,6 +200,9 @@ def _signs(
         else:
             if losses[-1] > rise * losses[0] > 0:
                 yield f"the loss rose from {losses[0]:.3g} to {losses[-1]:.3g}"
+            constant = _constant_loss(rows)
+            if constant is not None and losses[0] > exploded * constant:
+                yield f"the loss of the first epoch, {losses[0]:.3g}, is {losses[0] / constant:.0f} times a constant's"
             steps = np.diff(losses)
             turned = float(np.mean(steps[1:] * steps[:-1] < 0)) if len(steps) > 1 else 0.0
             size = float(np.mean(np.abs(steps)) / max(np.mean(np.abs(losses)), 1e-12)) if len(steps) else 0.0

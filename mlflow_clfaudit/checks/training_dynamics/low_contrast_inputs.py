@@ -10,7 +10,20 @@ from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 
-@check(severity=Severity.WARN, explains=("batchnorm-gap", "stuck-loss", "baseline-wins", "constant-prediction"))
+@check(
+    severity=Severity.WARN,
+    explains=(
+        "batchnorm-gap",
+        "constant-prediction",
+        "majority-accuracy",
+        "stuck-loss",
+        "baseline-wins",
+        "dead-units",
+        "under-trained",
+        "uncalibrated-probabilities",
+        "overfit",
+    ),
+)
 def low_contrast_inputs(
     input_scales: tuple[InputScale, ...], served: Served | None = None, *, offset: float = 100.0
 ) -> Iterator[Finding]:

@@ -1,25 +1,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
+from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 RISING = ("accuracy", "acc", "auc", "precision", "recall", "f1", "iou")
 
 
-@check(severity=Severity.WARN)
+@check(severity=Severity.WARN, explains=("under-trained", "stopped-early", "learning-rate-exhausted", "baseline-wins"))
 def misconfigured_callback(
+    run: Run,
     history: History,
     fit: FitArguments | None = None,
+    served: Served | None = None,
     *,
     epochs: int = 5,
     still: float = 1e-9,
     perfect: float = 0.98,
     least: float = 1e-4,
+    learnt: float = 0.5,
 ) -> Iterator[Finding]:
     """A callback watches a number that cannot guide it: absent, constant, or read the wrong way round.
 
@@ -29,9 +35,12 @@ def misconfigured_callback(
 
     ## How it is detected
     From the logged `monitor` and `mode`: the run has no such curve, or it never moved, or a loss is to be maximised
-    or an accuracy minimised. Without them, ReduceLROnPlateau is replayed over the logged curves: the learning rate
-    falls by one factor in just those epochs in which a callback that watches an accuracy at standstill lowers it, and
-    no patience makes it fall there for one that watches a loss. `least` is Keras's own smallest improvement.
+    or an accuracy minimised. Without them, two callbacks are replayed over the logged curves. ReduceLROnPlateau: the
+    learning rate falls by one factor in just those epochs in which a callback that watches an accuracy at standstill
+    lowers it, and no patience makes it fall there for one that watches a loss; `least` is Keras's own smallest
+    improvement. EarlyStopping: fit() ended before its last epoch while the losses and accuracies of both splits were
+    the best so far, so that no patience stops there, while one that is read the wrong way round had its best in the
+    first epoch. A net that learnt all the same (U of .5) is told so as an info.
 
     ## Proof
     The logged numbers.
@@ -45,13 +54,18 @@ def misconfigured_callback(
     ```
 
     ## When it is legitimate
-    A step schedule that lowers the rate on purpose while accuracy stands still at .98 and more.
+    A step schedule that lowers the rate on purpose while accuracy stands still at .98 and more. A training that a
+    person or a search ended: it looks as if a callback had.
     """
+    stopped = _stopped_while_improving(history, fit) if run.status == "FINISHED" else None
     curves = dict(history.train) | {f"val_{name}": curve for name, curve in history.validation.items()}
     callbacks = fit.callbacks if fit is not None else {}
     monitor = callbacks.get("monitor")
     if monitor:
         yield from _monitored(monitor, callbacks.get("mode", "auto"), curves, epochs, still, perfect)
+        return
+    if stopped is not None:
+        yield replace(stopped, severity=Severity.INFO) if served is not None and served.skill >= learnt else stopped
         return
     rates = history.learning_rate
     if rates is None or len(rates) < epochs or not np.all(np.isfinite(rates)) or not np.all(rates > 0):
@@ -109,6 +123,32 @@ def _monitored(
             evidence=evidence | {"value": float(curve[0])},
             proof=Proof(Grade.A, "the logged curve is constant"),
         )
+
+
+def _stopped_while_improving(history: History, fit: FitArguments | None) -> Finding | None:
+    """fit() ended early although no EarlyStopping that reads the curves rightly, whatever its patience, ends there."""
+    wanted, epochs = fit.epochs if fit is not None else None, history.epochs
+    if wanted is None or history.fits != 1 or not 2 <= epochs < wanted:
+        return None
+    splits = {"": history.train, "val_": history.validation}
+    watched = {
+        f"{prefix}{name}": curves[name] * (1 if name == "loss" else -1)
+        for prefix, curves in splits.items()
+        for name in ("loss", "accuracy")
+        if name in curves
+    }
+    backwards = [name for name, curve in watched.items() if np.argmax(curve) == 0]
+    improving = all(len(curve) == epochs and np.all(curve[-1] < curve[:-1]) for curve in watched.values())
+    if "val_loss" not in watched or not improving or not backwards:
+        return None
+    name = next((name for name in backwards if name.startswith("val_acc")), backwards[-1])
+    return Finding(
+        f"fit() ended after {epochs} of {wanted} epochs while {', '.join(watched)} were all the best so far: no "
+        f"EarlyStopping that reads them rightly stops there, one that reads {name} the wrong way round does.",
+        fix='EarlyStopping(monitor="val_loss", patience=10, restore_best_weights=True)',
+        evidence={"epochs": epochs, "wanted": wanted, "backwards": backwards},
+        proof=Proof(Grade.B, "EarlyStopping replayed over the logged curves"),
+    )
 
 
 def _explains(curve: np.ndarray | None, drops: np.ndarray, least: float) -> bool:

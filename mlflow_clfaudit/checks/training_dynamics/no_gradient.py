@@ -8,7 +8,10 @@ from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 
-@check(severity=Severity.BLOCKER, explains=("constant-prediction", "majority-accuracy", "stuck-loss", "baseline-wins"))
+@check(
+    severity=Severity.BLOCKER,
+    explains=("constant-prediction", "majority-accuracy", "stuck-loss", "baseline-wins", "under-trained"),
+)
 def no_gradient(
     tensor_gradients: tuple[TensorGradient, ...],
     optimizer_state: OptimizerState,

@@ -19,6 +19,8 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
         "baseline-wins",
         "under-trained",
         "stopped-early",
+        "learning-rate-too-high",
+        "dead-units",
     ),
 )
 def over_regularised(

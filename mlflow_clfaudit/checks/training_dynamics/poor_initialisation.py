@@ -23,6 +23,8 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
         "baseline-wins",
         "saturated-units",
         "dead-units",
+        "under-trained",
+        "uncalibrated-probabilities",
     ),
 )
 def poor_initialisation(

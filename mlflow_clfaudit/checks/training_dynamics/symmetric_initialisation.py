@@ -13,6 +13,8 @@ from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 KINDS = ("Dense", "Conv1D", "Conv2D", "Conv3D", "EinsumDense")
+CONSTANT = ("Zeros", "Ones", "Constant")
+FIX = "leave kernel_initializer out, or use one that draws: glorot_uniform, he_normal"
 
 
 @check(
@@ -46,10 +48,12 @@ def symmetric_initialisation(
 
     ## How it is detected
     In the saved weights: half of the columns of a trained hidden kernel equal another column to 1e-5 of their size,
-    or the whole kernel is one number.
+    or the whole kernel is one number. Or the logged initialiser draws one number for all, and dropout alone drove the
+    units apart.
 
     ## Proof
-    The equality is exact; trained anew from Glorot's draw in the same time, the net must decide better.
+    The equality is exact; trained anew from Glorot's draw in the same time, the net must decide better. Units that
+    dropout drove apart are reported only if it does, by .05, p < .01.
 
     ## Fix
     Leave the initialiser out: `Dense(64, activation="relu")` draws from Glorot's distribution.
@@ -72,13 +76,25 @@ def symmetric_initialisation(
         kernel = arrays[0].reshape(-1, arrays[0].shape[-1]).astype(np.float64)[:, :columns]
         constant = float(np.ptp(kernel)) == 0.0
         copies = _copies(kernel, alike)
-        if not constant and copies < share:
-            continue
         learnt = served is not None and served.has_learnt()
+        if not constant and copies < share:
+            began = layer.config.get("kernel_initializer")
+            name = began.get("class_name") if isinstance(began, dict) else None
+            if name in CONSTANT and not learnt:
+                yield Finding(
+                    f"The units of {layer.name} began as copies of each other ({name}); dropout alone drove them "
+                    "apart.",
+                    fix=FIX,
+                    severity=Severity.WARN,
+                    evidence={"layer": layer.name, "units": int(arrays[0].shape[-1]), "copies": copies},
+                    variant="driven-apart",
+                )
+                return
+            continue
         said = f"is {kernel[0, 0]:g} throughout" if constant else f"has {copies:.0%} columns that equal another"
         yield Finding(
             f"The kernel of {layer.name} {said}: its {arrays[0].shape[-1]} units are copies of each other.",
-            fix="leave kernel_initializer out, or use one that draws: glorot_uniform, he_normal",
+            fix=FIX,
             severity=Severity.INFO if learnt else Severity.BLOCKER if served is not None else Severity.ERROR,
             evidence={"layer": layer.name, "units": int(arrays[0].shape[-1]), "copies": copies, "constant": constant},
             proof=Proof(Grade.A, "the saved columns are equal") if learnt else None,
@@ -88,19 +104,27 @@ def symmetric_initialisation(
 
 @symmetric_initialisation.proof
 def glorot_in_the_same_time(
-    finding: Finding, redrawn_trials: Contrast | None = None, *, significance: float = 0.01
-) -> Finding:
+    finding: Finding, redrawn_trials: Contrast | None = None, *, significance: float = 0.01, gain: float = 0.05
+) -> Finding | None:
     identity = Proof(Grade.A, "the saved columns are equal")
-    if redrawn_trials is None or redrawn_trials.p_value >= significance or redrawn_trials.gain <= 0:
-        return replace(finding, proof=identity)
+    apart = finding.variant is not None
+    better = redrawn_trials is not None and redrawn_trials.p_value < significance and redrawn_trials.gain > 0
+    if redrawn_trials is None or not better:
+        return None if apart else replace(finding, proof=identity)
+    changed_gain = min(redrawn_trials.gain, redrawn_trials.changed.gain)
+    if apart and (changed_gain < gain or redrawn_trials.changed.p_value >= significance):
+        return None
+    said = "" if apart else "equal columns; "
     control, changed = redrawn_trials.control.after, redrawn_trials.changed.after
     return replace(
         finding,
         message=f"{finding.message} From Glorot's draw, {redrawn_trials.changed.duration} reach balanced "
         f"accuracy {changed.balanced_accuracy:.2f}; from the logged one {control.balanced_accuracy:.2f}.",
+        severity=Severity.ERROR if apart else finding.severity,
         proof=replace(
             identity,
-            how=f"equal columns; trained anew from Glorot's draw, {redrawn_trials.changed.duration}",
+            grade=Grade.B if apart else Grade.A,
+            how=f"{said}trained anew from Glorot's draw, {redrawn_trials.changed.duration}",
             metric="balanced accuracy",
             before=control.balanced_accuracy,
             after=changed.balanced_accuracy,
@@ -115,6 +139,8 @@ def _copies(kernel: np.ndarray, alike: float) -> float:
     kernel = kernel[:, np.any(kernel != 0, axis=0)]
     if kernel.shape[1] < 2:
         return 0.0
-    scale = float(np.abs(kernel).max())
-    _, inverse, counts = np.unique(np.round(kernel / (alike * scale)), axis=1, return_inverse=True, return_counts=True)
+    # Each column by its own size: beside one that exploded, all others would look alike.
+    sizes = np.abs(kernel).max(axis=0)
+    shapes = np.vstack([kernel / sizes, np.log(sizes)])
+    _, inverse, counts = np.unique(np.round(shapes / alike), axis=1, return_inverse=True, return_counts=True)
     return float(np.mean(counts[inverse.ravel()] > 1))

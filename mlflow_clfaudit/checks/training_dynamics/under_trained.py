@@ -70,7 +70,7 @@ def under_trained(
     Neither: the net is at the ceiling of its problem or something else is wrong, and nothing is reported.
 
     Variants: `lr-too-low` where ×10 or ×100 gains three times what ×1 does, `stopped-early` where ×1 alone already
-    brings half of the best gain.
+    brings half of the best gain, `head-behind` where the refitted head alone is better.
 
     ## Fix
     A larger learning rate, or more epochs until the validation loss stops falling.
@@ -245,6 +245,7 @@ def _by_refit(finding: Finding, trials: Sequence[Continued], probe: Probe, clear
     said += f"; a tenth of the epochs more at learning rate {tried})" if tried else ")"
     return replace(
         finding,
+        variant="head-behind",
         message=f"The network was stopped long before it had learnt: {said}.",
         fix="Adam(1e-2) for the same epochs, or more epochs until val_loss stops falling",
         severity=Severity.ERROR if probe.gain >= clear_gain else Severity.WARN,

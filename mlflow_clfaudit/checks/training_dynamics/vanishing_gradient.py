@@ -73,7 +73,8 @@ def vanishing_gradient(
     ]
     if deep:
         sizes = [tensor.rms for tensor in deep]
-        if len(deep) < kernels or not sizes[-1] > 0 or sizes[0] >= ratio * sizes[-1]:
+        # A gradient of nothing is not one that fades: no-gradient says so.
+        if len(deep) < kernels or not min(sizes) > 0 or sizes[0] >= ratio * sizes[-1]:
             return
         rho = float(scipy.stats.spearmanr(range(len(sizes)), sizes).statistic)
         if rho < monotone:

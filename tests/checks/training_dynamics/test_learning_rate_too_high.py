@@ -5,7 +5,7 @@ import pytest
 
 from mlflow_clfaudit.checks.training_dynamics.learning_rate_too_high import learning_rate_too_high
 from mlflow_clfaudit.evidence.retraining import Contrast
-from mlflow_clfaudit.evidence.spec import Head
+from mlflow_clfaudit.evidence.spec import Head, Layer
 from mlflow_clfaudit.evidence.units import LayerActivity
 from mlflow_clfaudit.types import Finding, Grade, Severity
 from tests.kit import (
@@ -19,6 +19,7 @@ from tests.kit import (
     make_head,
     make_history,
     make_served,
+    make_spec,
     proof_of,
 )
 
@@ -37,6 +38,7 @@ DEAD = (LayerActivity("hidden", "relu", 64, 200, dead=0.95),)
         ({"served": make_served(np.full(200, 0.8), TRUTH)}, "worse than by a constant (U -0.32)"),
         ({"served": make_served(np.full(200, np.nan), TRUTH)}, "outputs are not finite"),
         ({"unit_activity": DEAD}, "95% of the units of hidden are dead"),
+        ({"history": make_history(loss=[13.0, 0.7, 0.7])}, "the loss of the first epoch, 13, is 19 times a constant's"),
     ],
 )
 def test_signs(given: dict[str, Any], said: str) -> None:
@@ -44,6 +46,12 @@ def test_signs(given: dict[str, Any], said: str) -> None:
     assert said in finding.message
     assert finding.level is Severity.INFO
     assert finding.unproven
+
+
+def test_a_loss_with_penalties_is_not_held_against_a_constants() -> None:
+    layer = Layer("hidden", "Dense", {"kernel_regularizer": {"class_name": "L2", "config": {"l2": 1.0}}})
+    history = make_history(loss=[13.0, 0.7, 0.7])
+    assert findings(learning_rate_too_high, served=SERVED, history=history, spec=make_spec(layers=(layer,))) == ()
 
 
 def proven(trials: tuple[Contrast, ...], **given: Any) -> tuple[Finding, ...]:

@@ -74,3 +74,23 @@ PRUNED = DRAWN * (np.arange(8) < 3)
 )
 def test_quiet(kernel: np.ndarray, layer: Layer | None) -> None:
     assert judged(kernel, layer) == ()
+
+
+def test_a_column_that_exploded_does_not_make_the_others_alike() -> None:
+    assert judged(DRAWN * np.where(np.arange(8) == 3, 1e12, 1.0)) == ()
+
+
+DRIVEN = Layer("hidden", "Dense", {"units": 8, "kernel_initializer": {"class_name": "Ones", "config": {}}})
+
+
+def test_units_that_dropout_drove_apart_are_reported_where_glorot_learns() -> None:
+    (finding,) = judged(DRAWN, DRIVEN, redrawn_trials=make_contrast(SERVED, FLAT, GOOD))
+    assert finding.level is Severity.ERROR
+    assert "began as copies of each other (Ones)" in finding.message
+    assert (proof_of(finding).grade, proof_of(finding).after) == (Grade.B, 1.0)
+
+
+def test_quiet_about_them_where_it_does_not() -> None:
+    assert judged(DRAWN, DRIVEN, redrawn_trials=make_contrast(SERVED, FLAT, FLAT)) == ()
+    assert judged(DRAWN, DRIVEN, redrawn_trials=make_contrast(SERVED, GOOD, GOOD)) == ()
+    assert judged(DRAWN, DRIVEN, served=make_served(GOOD, TRUTH)) == ()

@@ -69,7 +69,7 @@ def test_the_refitted_head_proves_it_where_no_rate_does() -> None:
         learning_rate_trials=trials(served, x1=FLAT, x10=FLAT, x100=FLAT),
         feature_probe=probe(served, TRUTH),
     )
-    assert (finding.level, finding.variant) == (Severity.ERROR, None)
+    assert (finding.level, finding.variant) == (Severity.ERROR, "head-behind")
     assert finding.proof is not None
     assert finding.proof.after == 1.0
 
