@@ -14,11 +14,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from mlflow_clfaudit.errors import AuditError
 from mlflow_clfaudit.report import words
 from mlflow_clfaudit.report.markdown import code, escaped
 from mlflow_clfaudit.report.plain import clean, data
 from mlflow_clfaudit.report.text import printed, terminal
-from mlflow_clfaudit.types import Severity
+from mlflow_clfaudit.types import Confidence, Severity, Verdict
 
 SCHEMA = 1
 FORMATS = ("text", "markdown", "json")
@@ -72,8 +73,18 @@ class Difference:
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference:
-    """Compare two reports as report.json holds them, the earlier one first."""
-    before, after = data(before, clean), data(after, clean)
+    """Compare two reports as report.json holds them, the earlier one first.
+
+    Raises:
+        AuditError: one of them is none: whoever may write to a run may have put anything there.
+    """
+    try:
+        return _compared(data(before, clean), data(after, clean))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise AuditError("one of the two reports is not one of this version; audit both runs again") from None
+
+
+def _compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference:
     matched, lost, new = _matched(_findings(before), _findings(after))
     changes: list[Change] = []
     same = 0
@@ -89,7 +100,7 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Differenc
             kind = "changed"
         else:
             kind = "newly checked" if _unknown(before, finding["check"]) else "appeared"
-        changes.append(_change(kind, finding, words.line(finding["message"])))
+        changes.append(_change(kind, finding, finding["message"]))
     for finding in lost:
         reason = _unknown(after, finding["check"])
         changes.append(_change("no longer checked" if reason else "went away", finding, reason))
@@ -173,7 +184,16 @@ def _same(found: Difference) -> str:
 
 
 def _findings(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [*report["findings"], *report["symptoms"]]
+    found = [*report["findings"], *report["symptoms"]]
+    return [
+        {
+            **finding,
+            "message": words.line(finding["message"]),
+            "severity": str(Severity(finding["severity"])),
+            "confidence": str(Confidence(finding["confidence"])),
+        }
+        for finding in found
+    ]
 
 
 Pairs = list[tuple[Mapping[str, Any], Mapping[str, Any]]]
@@ -242,8 +262,15 @@ def _side(report: Mapping[str, Any]) -> Side:
     return Side(
         run_id=report["run_id"],
         name=words.line(report.get("run_name") or report["run_id"], 80),
-        verdict=report["verdict"],
-        root_cause=report["root_cause"],
-        quality=quality.get("balanced_accuracy"),
-        rows=quality.get("rows"),
+        verdict=str(Verdict(report["verdict"])),
+        root_cause=words.line(report["root_cause"]) if report["root_cause"] else None,
+        quality=_number(quality.get("balanced_accuracy")),
+        rows=_number(quality.get("rows")),
     )
+
+
+def _number(value: Any) -> Any:
+    """The value, where it is a number or missing."""
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise ValueError("no number")

@@ -33,6 +33,7 @@ MAX_PERIODS = 24
 MAX_WORST = 12
 SHOWN_WORST = 5
 DAY = timedelta(days=1)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,6 @@ def _is_answered(run: AuditedRun) -> bool:
 
 def _badness(entry: Entry) -> tuple[int, int]:
     weight = Severity(entry.severity).weight if entry.severity in set(Severity) else 0
-    weight = Severity(entry.severity).weight if entry.severity in set(Severity) else 0
     return -weight, -entry.faults
 
 
@@ -244,7 +244,8 @@ def _start(unit: str, moment: datetime) -> datetime:
 
 
 def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    # A run says of itself when it started: in the year 50,000, if its client likes.
+    return datetime.fromtimestamp(min(max(seconds, 0.0), LATEST), UTC)
 
 
 def _lines(console: Console, summary: Summary, width: int) -> Iterator[Text]:

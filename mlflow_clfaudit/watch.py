@@ -61,6 +61,8 @@ class Watched:
 class Finder:
     """Finds finished runs without a verdict that nobody is auditing, the latest first.
 
+    `since` is the end time before which no run is left to audit, but for those that were imported meanwhile.
+
     Runs that this process is done with are not offered again. With `again`, runs whose verdict is of rules before
     this version's major ones are offered, too.
     """
@@ -75,7 +77,7 @@ class Finder:
     understands_null: bool = True
 
     def look(self) -> list[str]:
-        """Some ids of runs to audit; empty where there are none. A look after an empty one reads only what is new."""
+        """Some ids of runs to audit; empty where there are none. What a whole look dealt with is not read again."""
         experiment_ids = self._named or _all_experiments(self.client)
         if time.monotonic() > self.everything_at:
             self.since, self.everything_at = 0, time.monotonic() + EVERYTHING_AFTER
@@ -116,18 +118,18 @@ class Finder:
                 raise
             self.understands_null = False
             return self._new(experiment_ids)
-        if not found:
-            self.since = max(self.since, reached - OVERLAP_MS)
+        self.since = max(self.since, reached - OVERLAP_MS)
         return found
 
     def _scan(self, experiment_ids: Sequence[str], query: str, since: int) -> tuple[list[str], int]:
-        """Ids of runs to audit, at most about a page; and the end time up to which all others are dealt with.
+        """Ids of runs to audit, at most about a page; and the end time before which all runs are dealt with, or 0.
 
         Pages are told by end times: by their numbers, runs would be skipped when others are audited meanwhile.
         """
         found: list[str] = []
         ends: list[int] = []
-        leased: list[int] = []
+        waiting: list[int] = []
+        whole = False
         seen: set[str] = set()
         before, size = "", PAGE
         begin = f" and attributes.end_time > {since}" if since else ""
@@ -141,17 +143,18 @@ class Finder:
                 ended = run.info.end_time or 0
                 ends.append(ended)
                 if is_leased(run.data.tags):
-                    leased.append(ended)
+                    waiting.append(ended)
                 elif self._is_to_audit(run):
+                    waiting.append(ended)
                     found.append(run.info.run_id)
-            if len(page) < size:
+            if whole := len(page) < size:
                 break
             last = page[-1].info.end_time
             if fresh and last is not None:
                 before = f" and attributes.end_time <= {last}"
             else:
                 size *= 2
-        return found, min([max(ends, default=0), *leased])
+        return found, min([max(ends, default=0), *waiting]) if whole else 0
 
     def _is_to_audit(self, run: MlflowRun) -> bool:
         run_id, tags = run.info.run_id, run.data.tags
@@ -256,7 +259,8 @@ class Watcher:
         if found and not taken:
             # All were somebody else's, or two gave way to each other.
             self.stop.wait(self.order.random())
-        if not found and time.monotonic() >= self.versions_at:
+        # Where runs never stop coming, versions would wait for ever.
+        if (patient or not found) and time.monotonic() >= self.versions_at:
             yield from self._versions()
             self.versions_at = time.monotonic() + VERSIONS_AFTER
         return bool(found)
@@ -311,7 +315,10 @@ class Watcher:
             watched = Watched(run_id, error=str(error))
         except Exception as error:  # noqa: BLE001 - one run that cannot be audited must not end the watch
             watched = Watched(run_id, error=f"{type(error).__name__}: {_first_line(error)}")
-        self.finder.done.add(run_id)
+        del self.attempts[run_id]
+        if watched is None or watched.report is None:
+            # The others have a verdict: what is kept of each run here would only ever grow.
+            self.finder.done.add(run_id)
         return watched
 
 

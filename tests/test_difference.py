@@ -15,6 +15,7 @@ from rich.cells import cell_len
 
 from mlflow_clfaudit.cli import cli
 from mlflow_clfaudit.difference import Difference, difference, to_json, to_markdown, to_text
+from mlflow_clfaudit.errors import AuditError
 from mlflow_clfaudit.report.json import to_dict
 from mlflow_clfaudit.types import Confidence, Finding, Outcome, Report, Severity, Status, Verdict
 from tests.report.samples import CAUSE, IGNORED, REPORTS, WARNING, make_report
@@ -113,6 +114,34 @@ def test_every_pair_of_reports_can_be_compared(before: str, after: str) -> None:
     tokens = rendered(to_markdown(found))
     assert not [token for token in tokens if token.type.startswith("html") or token.type in ("link_open", "image")]
     assert sum(token.type == "tr_open" for token in tokens) == len(found.changes) + bool(found.changes)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("verdict",), "**[healthy](http://evil.test)**"),
+        (("verdict",), 1),
+        (("findings", 0, "severity"), "<img src=x>"),
+        (("findings", 0, "confidence"), "proven |\n# heading"),
+        (("findings", 0, "message"), ["no", "text"]),
+        (("findings", 0), "no finding"),
+        (("findings",), None),
+        (("figures",), "none"),
+        (("figures", "quality"), {"balanced_accuracy": "<b>1.0</b>"}),
+        (("root_cause",), {"a": "b"}),
+    ],
+)
+@pytest.mark.parametrize("late", [False, True])
+def test_what_is_no_report_is_refused(place: tuple[Any, ...], value: object, *, late: bool) -> None:
+    good = to_dict(make_report(findings=(CAUSE, WARNING)))
+    bad = json.loads(json.dumps(good))
+    inner = bad
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    pair = (good, bad) if late else (bad, good)
+    with pytest.raises(AuditError, match="is not one of this version"):
+        difference(*pair)
 
 
 def run(*arguments: str) -> Result:

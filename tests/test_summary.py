@@ -106,6 +106,14 @@ def test_the_period_fits_the_span(days: float, first: str, count: int) -> None:
     assert periods[-1].verdicts["healthy"] == 1
 
 
+@pytest.mark.parametrize("days", [1e12, -1e12])
+def test_a_run_may_say_that_it_started_at_any_time(days: float) -> None:
+    found = summary_of(audited(0, "faulty", CAUSE), audited(1, "healthy", days=days))
+    assert found.sentence == "2 audited runs: 1 faulty, 1 healthy."
+    assert len(found.periods) <= 131
+    assert "Verdicts over time" in Page(to_html(found)).text
+
+
 def test_an_experiment_without_audits() -> None:
     found = summary_of(audited(0, None))
     assert "No run of this experiment was audited." in to_text(found, color=False)

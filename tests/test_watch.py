@@ -332,6 +332,77 @@ def test_many_runs_that_ended_at_once_are_all_found(tracking_uri: str, monkeypat
     assert Counter(once()) == Counter([*runs, without_end])
 
 
+def test_what_a_look_dealt_with_is_not_read_again_while_runs_keep_coming(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlflow_clfaudit.watch.PAGE", 3)
+    client = MlflowClient()
+    for run_id in finished(7, loss=False):
+        client.set_terminated(run_id, end_time=int(time.time() * 1000) - 2 * OVERLAP_MS)
+    search, read = MlflowClient.search_runs, []
+
+    def counted(self: MlflowClient, *arguments: Any, **options: Any) -> Any:
+        page = search(self, *arguments, **options)
+        read.append(len(page))
+        return page
+
+    monkeypatch.setattr(MlflowClient, "search_runs", counted)
+    finder = Finder(client)
+    rows = []
+    for _ in range(3):
+        read.clear()
+        (run_id,) = finished()
+        assert finder.look() == [run_id]
+        rows.append(sum(read))
+        verdict(run_id)
+    assert rows[0] >= 8
+    assert rows[1:] == [1, 1]
+
+
+def test_a_look_that_found_enough_leaves_the_older_ones_for_the_next(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlflow_clfaudit.watch.PAGE", 3)
+    (old,) = finished()
+    MlflowClient().set_terminated(old, end_time=int(time.time() * 1000) - 2 * OVERLAP_MS)
+    new = finished(3)
+    finder = Finder(MlflowClient())
+    assert Counter(finder.look()) == Counter(new)
+    for run_id in new:
+        verdict(run_id)
+    assert finder.look() == [old]
+
+
+def test_of_a_run_that_was_audited_nothing_is_kept(tracking_uri: str) -> None:
+    _, bad = finished(2)
+
+    def audit(run_id: str) -> Any:
+        if run_id == bad:
+            raise AuditError("the model is gone")
+        return verdict(run_id)
+
+    lasting = watcher(audit)
+    assert len(list(lasting.once())) == 2
+    assert (lasting.finder.done, dict(lasting.attempts)) == ({bad}, {})
+
+
+def test_registered_versions_are_seen_to_while_runs_keep_coming(tracking_uri: str) -> None:
+    client = MlflowClient()
+    client.create_registered_model("nobodys")
+    client.create_model_version("nobodys", "file:///nowhere")
+    finished()
+
+    def audit(run_id: str) -> Any:
+        finished()
+        return verdict(run_id)
+
+    busy = watcher(audit)
+    for number, _ in enumerate(busy.watch()):
+        if number:
+            busy.stop.set()
+    assert busy.versions_done == {"models:/nobodys/1"}
+
+
 def test_verdicts_of_earlier_rules_are_renewed_if_asked(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlflow_clfaudit.watch.__version__", "2.1.0")
 
@@ -445,7 +516,7 @@ def test_a_poll_of_ten_thousand_runs_is_cheap(tracking_uri: str) -> None:
 def ten_thousand_runs(tracking_uri: str) -> None:
     """Audited runs of 20 params, 9 tags and 6 metrics each, written to the store's tables."""
     ids = [f"{number:032x}" for number in range(10_000)]
-    experiment = int(mlflow.get_experiment_by_name("tests").experiment_id)
+    experiment = int(MlflowClient(tracking_uri).get_experiment_by_name("tests").experiment_id)
     began = 1_700_000_000_000
     tags = [f"tag{number}" for number in range(8)] + ["clfaudit.verdict"]
     with sqlite3.connect(tracking_uri.removeprefix("sqlite:///")) as store:
