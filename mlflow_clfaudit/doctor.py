@@ -124,7 +124,11 @@ def _device() -> tuple[State, str]:
 
 
 def _optional() -> tuple[State, str]:
-    found = [name for name in ("skops", "tensorflow", "jax", "torch", "xgboost", "lightgbm") if _is_installed(name)]
+    found = [
+        name
+        for name in ("skops", "tensorflow", "jax", "torch", "xgboost", "lightgbm", "catboost")
+        if _is_installed(name)
+    ]
     checks = [entry.name for entry in entry_points(group="mlflow_clfaudit.checks")]
     text = f"installed: {', '.join(found) or 'nothing'}; checks of other packages: {', '.join(checks) or 'none'}"
     return State.OK, text
