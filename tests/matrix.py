@@ -140,7 +140,7 @@ class Trial:
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=1800,
         )
         if done.returncode != expected:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-12:]
