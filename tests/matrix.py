@@ -5,7 +5,7 @@ commands that a user types. The outcome is a table in docs/versions.md; a step t
 standard library is imported here, so that any Python starts it.
 
     python -m tests.matrix            # everything
-    python -m tests.matrix 2.22 s3    # the rows whose name has one of these words; the page is not written
+    python -m tests.matrix 2.22 S3    # the rows of these names; the page keeps what the others last came to
 """
 
 from __future__ import annotations
@@ -127,6 +127,11 @@ class Trial:
     @property
     def python(self) -> Path:
         return self.place / "bin" / "python"
+
+    @property
+    def memory(self) -> Path:
+        """Where its last outcomes are kept."""
+        return HOME / f"{self.name}.json"
 
     def call(self, *command: object, expected: int = 0, **environment: str) -> str:
         """The standard output of a command of the environment, its exit code being the expected one."""
@@ -404,6 +409,7 @@ def tried(trial: Trial) -> None:
                 trial.outcomes[name] = "FAILS"
                 traceback.print_exc()
             print(f"{trial.name:12} {name:20} {trial.outcomes[name]} ({time.monotonic() - start:.0f} s)", flush=True)
+    trial.memory.write_text(json.dumps(trial.outcomes))
 
 
 def versions(trial: Trial) -> dict[str, str]:
@@ -413,18 +419,22 @@ def versions(trial: Trial) -> dict[str, str]:
         text=True,
         check=True,
     )
-    return {item["name"].lower().replace("_", "-"): item["version"] for item in json.loads(listed.stdout)}
+    found = {item["name"].lower().replace("_", "-"): item["version"] for item in json.loads(listed.stdout)}
+    clusters = [path.parents[1].name for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    return {**found, "postgresql": max(clusters, default="")}
 
 
 def page(rows: list[Trial]) -> str:
-    """The page, in Markdown."""
+    """The page, in Markdown, of the rows that were tried."""
     found = {trial.name: versions(trial) for trial in rows}
     main = [trial for trial in rows if trial.steps is MAIN]
     outcomes = [[found[trial.name]["mlflow"], *(trial.outcomes[name] for name in MAIN)] for trial in main]
     installed = [[found[trial.name].get(name, "–") for name in ("mlflow", *SHOWN)] for trial in main]
-    said = {"PostgreSQL": postgres_version(), "S3": found[NEWEST]["moto"], "skinny": found["skinny"]["mlflow-skinny"]}
+    packages = {"PostgreSQL": "postgresql", "S3": "moto", "skinny": "mlflow-skinny"}
     beside = [
-        [BESIDE[trial.name].format(said[trial.name]), *trial.outcomes.values()] for trial in rows if trial not in main
+        [BESIDE[trial.name].format(found[trial.name][packages[trial.name]]), *trial.outcomes.values()]
+        for trial in rows
+        if trial not in main
     ]
     return PAGE_TEXT.format(
         python=sys.version.split()[0],
@@ -440,25 +450,24 @@ def lines_of(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (titles, ["---"] * len(titles), *rows))
 
 
-def postgres_version() -> str:
-    return max(path.parents[1].name for path in Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-
-
 def main() -> None:
     words = sys.argv[1:]
-    rows = [trial for trial in trials() if not words or any(word in trial.name for word in words)]
+    rows = trials()
     if not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         print("PostgreSQL is not installed here, and is left out: apt-get install postgresql", flush=True)
         rows = [trial for trial in rows if trial.name != "PostgreSQL"]
     for trial in rows:
-        install(trial)
-        tried(trial)
-    failed = [f"{trial.name}: {name}" for trial in rows for name, found in trial.outcomes.items() if found != "works"]
+        if not words or trial.name in words:
+            install(trial)
+            tried(trial)
+        elif trial.memory.is_file():
+            trial.outcomes = json.loads(trial.memory.read_text())
+    known = [trial for trial in rows if trial.outcomes]
+    PAGE.write_text(page(known))
+    print(f"docs/{PAGE.name}")
+    failed = [f"{trial.name}: {name}" for trial in known for name, found in trial.outcomes.items() if found != "works"]
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
-    if not words:
-        PAGE.write_text(page(rows))
-        print(f"docs/{PAGE.name}")
 
 
 if __name__ == "__main__":
