@@ -8,7 +8,7 @@ bin := .venv/bin
 installed := .venv/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help env browser demo test test-long coverage accuracy bench overhead new-check docs site screenshots format \
+.PHONY: help env browser demo test test-long test-matrix coverage accuracy bench overhead new-check docs site screenshots format \
 	lint types clean
 
 help: ## what there is
@@ -41,6 +41,10 @@ test: lint types browser ## lint, types and every test but the long ones
 test-long: env browser ## the tests that take minutes
 	$(bin)/python -m pytest -m long --timeout 7200
 	CLFAUDIT_FUZZ_CASES=20000 $(bin)/python -m pytest --timeout 7200 tests/hostile/test_fuzz.py
+
+test-matrix: ## the main path with older MLflows, mlflow-skinny, PostgreSQL and S3, for docs/versions.md (minutes, gigabytes)
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(call debian,postgresql)
+	$(PYTHON) -m tests.matrix
 
 coverage: env ## which lines and branches the tests reach
 	$(bin)/python -m pytest -m 'not long' --numprocesses 2 --cov --cov-report=term:skip-covered
@@ -93,4 +97,4 @@ types: env ## mypy, strict, on the package
 	$(bin)/mypy
 
 clean: ## what can be made again
-	rm -rf .venv .demo .corpus dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .matrix .demo .corpus dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

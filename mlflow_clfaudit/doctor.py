@@ -83,14 +83,28 @@ def _package() -> tuple[State, str]:
     too_old = []
     for requirement in requires("mlflow-clfaudit") or ():
         name, at_least = re.match(r"([\w.-]+)(?:>=([\d.]+))?", requirement).groups()  # type: ignore[union-attr]
-        if "extra ==" not in requirement and at_least and _numbers(version(name)) < _numbers(at_least):
-            too_old.append(f"{name} {version(name)} is older than {at_least}")
+        if "extra ==" in requirement or not at_least:
+            continue
+        installed, number = _installed(name)
+        if _numbers(number) < _numbers(at_least):
+            too_old.append(f"{installed} {number} is older than {at_least}")
     text = f"mlflow-clfaudit {version('mlflow-clfaudit')}, Python {platform.python_version()}"
     return (State.BROKEN, f"{text}: {', '.join(too_old)}") if too_old else (State.OK, text)
 
 
 def _mlflow() -> tuple[State, str]:
-    return State.OK, ", ".join(f"{name} {version(name)}" for name in ("mlflow", "scikit-learn", "numpy", "pandas"))
+    names = ("mlflow", "scikit-learn", "numpy", "pandas")
+    return State.OK, ", ".join(" ".join(_installed(name)) for name in names)
+
+
+def _installed(name: str) -> tuple[str, str]:
+    """The name and version of an installed package; mlflow-skinny stands for mlflow where it is there alone."""
+    try:
+        return name, version(name)
+    except PackageNotFoundError:
+        if name != "mlflow":
+            raise
+        return "mlflow-skinny", version("mlflow-skinny")
 
 
 def _keras() -> tuple[State, str]:
@@ -124,7 +138,11 @@ def _device() -> tuple[State, str]:
 
 
 def _optional() -> tuple[State, str]:
-    found = [name for name in ("skops", "tensorflow", "jax", "torch", "xgboost", "lightgbm") if _is_installed(name)]
+    found = [
+        name
+        for name in ("skops", "tensorflow", "jax", "torch", "xgboost", "lightgbm", "catboost")
+        if _is_installed(name)
+    ]
     checks = [entry.name for entry in entry_points(group="mlflow_clfaudit.checks")]
     text = f"installed: {', '.join(found) or 'nothing'}; checks of other packages: {', '.join(checks) or 'none'}"
     return State.OK, text

@@ -10,7 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,13 @@ def booster_run(name: str) -> Callable[[Path], str]:
     return log
 
 
+def catboost_run(folder: Path) -> str:
+    from tests.evidence import test_catboost
+
+    rows = table(2)
+    return test_catboost.log(test_catboost.fitted("CatBoostClassifier", rows), rows, folder)
+
+
 def torch_run(*, pickled: bool) -> Callable[[Path], str]:
     def log(folder: Path) -> str:
         make, loss, _ = test_pytorch.HEALTHY["one logit"]
@@ -127,7 +134,7 @@ def margins() -> Any:
     return make_pipeline(StandardScaler(), SVC())
 
 
-FLAVORS = (
+ALL = (
     Flavor("keras", keras_run, ("keras", "tensorflow-cpu")),
     Flavor("sklearn, probabilities", estimator_run(LogisticRegression), ("scikit-learn",)),
     Flavor("sklearn, margins", estimator_run(margins), ("scikit-learn",)),
@@ -135,6 +142,7 @@ FLAVORS = (
     Flavor("xgboost, XGBClassifier", booster_run("XGBClassifier of two"), ("xgboost-cpu",)),
     Flavor("lightgbm, native", booster_run("lightgbm"), ("lightgbm",)),
     Flavor("lightgbm, LGBMClassifier", booster_run("LGBMClassifier of text labels"), ("lightgbm",)),
+    Flavor("catboost, CatBoostClassifier", catboost_run, ("catboost",)),
     Flavor("pytorch, pt2", torch_run(pickled=False), ("torch",)),
     Flavor("pytorch, pickled", torch_run(pickled=True), ("torch",), allow_unsafe=True),
     Flavor("onnx", onnx_run, ("onnx", "onnxruntime")),
@@ -142,6 +150,17 @@ FLAVORS = (
     Flavor("pyfunc, classes", pyfunc_run(test_portable.Labels), ("mlflow",), allow_unsafe=True),
     Flavor("no model, probabilities", predictions_run, ("mlflow",)),
 )
+
+
+def is_installed(package: str) -> bool:
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
+
+
+# CatBoost is not among the tools of the tests.
+FLAVORS = tuple(flavor for flavor in ALL if all(map(is_installed, flavor.packages)))
 
 
 def measure(flavor: Flavor) -> Report:

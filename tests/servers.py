@@ -21,10 +21,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def mlflow_server(folder: Path, *arguments: str) -> Iterator[str]:
+def mlflow_server(folder: Path, *arguments: str, python: Path | str = sys.executable) -> Iterator[str]:
     """The address of an `mlflow server` with an SQLite store and its artifacts under `folder`."""
     address = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command = [str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     stores = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "files")]
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     # A dozen consumers of jobs that no test has.
@@ -39,7 +39,7 @@ def mlflow_server(folder: Path, *arguments: str) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        _wait(f"{address}/health", process, folder / "server.log")
+        wait(f"{address}/health", process, folder / "server.log")
         yield address
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -47,7 +47,8 @@ def mlflow_server(folder: Path, *arguments: str) -> Iterator[str]:
         process.wait()
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 120.0) -> None:
+def wait(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 120.0) -> None:
+    """Until the process answers at that address."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - ours

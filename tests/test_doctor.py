@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,18 @@ def test_ten_lines_and_no_trace(tracking_uri: str) -> None:
 def test_an_empty_store_is_fine(tracking_uri: str) -> None:
     assert lines()["writing"] == (State.NOTE, "not tried: the store has no run yet")
     assert lines()["registry"] == (State.OK, "the model registry answered; it has no models")
+
+
+def test_mlflow_skinny_stands_for_mlflow(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def installed(name: str) -> str:
+        if name == "mlflow":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(doctor, "version", installed)
+    found = lines()
+    assert found["package"][0] is State.OK
+    assert found["mlflow"][1].startswith("mlflow-skinny ")
 
 
 def test_a_store_that_is_down_is_broken_and_its_password_is_not_shown() -> None:

@@ -1,4 +1,4 @@
-"""Boosted trees of XGBoost and LightGBM, read from their libraries' own files: what they answer and were trained for.
+"""Boosted trees of XGBoost, LightGBM and CatBoost, read from their own files: what they answer and were trained for.
 
 The files hold trees as numbers, no code; an LGBMClassifier in a skops file is read from the text of its trees.
 """
@@ -29,7 +29,7 @@ from mlflow_clfaudit.evidence.spec import Head, Loss
 from mlflow_clfaudit.evidence.weighting import ClassWeighting
 from mlflow_clfaudit.types import Tier
 
-LIBRARIES: Mapping[str, str] = {"xgboost": "XGBoost", "lightgbm": "LightGBM"}
+LIBRARIES: Mapping[str, str] = {"xgboost": "XGBoost", "lightgbm": "LightGBM", "catboost": "CatBoost"}
 # What a booster that was trained for it answers with: margins are log-odds, a number is a regression's.
 OBJECTIVES: Mapping[str, str] = {
     "binary:logistic": "probability",
@@ -55,8 +55,15 @@ OBJECTIVES: Mapping[str, str] = {
     "l1": "number",
     "huber": "number",
     "fair": "number",
+    "Logloss": "probability",
+    "CrossEntropy": "probability",
+    "MultiClass": "distribution",
+    "MultiClassOneVsAll": "scores",
+    "RMSE": "number",
+    "MAE": "number",
+    "Huber": "number",
 }
-ABSOLUTE = ("reg:absoluteerror", "regression_l1", "l1")
+ABSOLUTE = ("reg:absoluteerror", "regression_l1", "l1", "MAE")
 MAX_SCHEMA_BYTES = 256 * 2**20
 MAX_ARRAY_BYTES = 2**22
 # Metrics that only a classification has.
@@ -109,6 +116,8 @@ def booster(model_folder: Path, flavors: Mapping[str, Any]) -> Booster:
     try:
         if flavor == "xgboost":
             found = _of_xgboost(library, path, str(settings.get("model_class", "")))
+        elif flavor == "catboost":
+            found = _of_catboost(library, path, str(settings.get("save_format", "cbm")))
         elif path.suffix == ".skops":
             found = _of_skops(library, path)
         elif path.suffix in (".lgb", ".txt"):
@@ -194,6 +203,44 @@ def _of_lightgbm(trees: Any, **fields: Any) -> Booster:
         positive_weight=float(options.get("scale_pos_weight", 1.0)),
         unbalanced=options.get("is_unbalance") == "1",
         **fields,
+    )
+
+
+def _of_catboost(catboost: Any, path: Path, form: str) -> Booster:
+    """A CatBoostClassifier, a CatBoostRegressor or a plain CatBoost: their file is the same and says all parameters."""
+    if form not in ("cbm", "json"):
+        raise Missing(f"trees that were saved as {form[:20]} are not read")
+    trees = catboost.CatBoost()
+    trees.load_model(str(path), format=form)
+    options = trees.get_all_params()
+    objective = str(options.get("loss_function", "unknown")).partition(":")[0]
+    classes = np.asarray(trees.classes_)
+    rounds = int(trees.tree_count_)
+    best = trees.get_best_iteration()
+    shared: dict[str, Any] = {
+        "library": "CatBoost",
+        "objective": objective,
+        "rounds": rounds,
+        "limit": int(options.get("iterations", rounds)),
+        # The best round is known wherever there was an evaluation set, early stopping or not.
+        "best": int(best) + 1 if best is not None and "od_wait" in options else None,
+    }
+    if not len(classes):
+        return Booster(answer=lambda inputs: trees.predict(inputs, prediction_type="RawFormulaVal"), **shared)
+    # Those of scale_pos_weight and auto_class_weights are among them.
+    weights = options.get("class_weights") or ()
+    order = np.argsort(classes, kind="stable")
+
+    def decide(inputs: np.ndarray) -> np.ndarray:
+        answers = np.asarray(trees.predict(inputs, prediction_type="Class")).ravel().astype(classes.dtype)
+        return np.asarray(order[np.searchsorted(classes[order], answers)], dtype=np.int64)
+
+    return Booster(
+        answer=lambda inputs: trees.predict(inputs, prediction_type="Probability"),
+        decide=decide,
+        classes=classes,
+        class_weight=dict(zip(classes.tolist(), weights, strict=True)) if len(weights) == len(classes) else None,
+        **shared,
     )
 
 

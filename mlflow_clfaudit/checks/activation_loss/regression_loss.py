@@ -62,7 +62,7 @@ def regression_loss(
     elif head.units == 1 and classes is not None and 3 <= classes <= most_classes:
         yield Finding(
             f"{loss.label.capitalize()} puts {classes} classes on one number line, as if class 1 lay between 0 and 2.",
-            fix=f'objective="multi:softprob", num_class={classes}'
+            fix=_several(head, classes)
             if head.is_known_by_answers
             else f'Dense({classes}, activation="softmax"), loss="sparse_categorical_crossentropy"',
             evidence=evidence,
@@ -117,9 +117,17 @@ def measured_harm(
     return replace(finding, severity=Severity.ERROR, proof=proof)
 
 
+def _several(head: Head, classes: int) -> str:
+    """The objective of boosted trees for several classes, as their library calls it."""
+    if head.layer == "CatBoost":
+        return 'CatBoostClassifier(loss_function="MultiClass")'
+    return f'objective="{"multiclass" if head.layer == "LightGBM" else "multi:softprob"}", num_class={classes}'
+
+
 def _fix(head: Head) -> str:
     if head.is_known_by_answers:
-        return 'objective="binary:logistic"'
+        named = {"CatBoost": 'CatBoostClassifier(loss_function="Logloss")', "LightGBM": 'objective="binary"'}
+        return named.get(head.layer, 'objective="binary:logistic"')
     return 'loss="binary_crossentropy"' if head.units == 1 else 'loss="categorical_crossentropy"'
 
 

@@ -17,6 +17,7 @@ WEIGHTS = {
     "scikit-learn": "class_weight",
     "XGBoost": "scale_pos_weight",
     "LightGBM": "scale_pos_weight and is_unbalance",
+    "CatBoost": "scale_pos_weight, class_weights and auto_class_weights",
 }
 
 
