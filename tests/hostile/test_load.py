@@ -27,7 +27,7 @@ from mlflow_clfaudit.lease import LEASE
 from tests.servers import mlflow_server
 from tests.test_watch import ten_thousand_runs
 
-RATE, SECONDS = (int(number) for number in os.environ.get("CLFAUDIT_LOAD", "20x30").split("x"))
+RATE, SECONDS = (int(number) for number in os.environ.get("CLFAUDIT_LOAD", "20x10").split("x"))
 PATIENCE = 5_400.0
 AUDITED = "SELECT COUNT(*) FROM tags WHERE key = 'clfaudit.verdict' AND value = 'faulty'"
 
