@@ -190,7 +190,7 @@ def audit_json(trial: Trial) -> None:
 
 def written(trial: Trial) -> None:
     """What the audits left: verdicts as tags, reports as artifacts, and the run FINISHED as it was."""
-    for kind, cause in (("faulty", "softmax-on-one-unit"), ("healthy", None)):
+    for kind, cause in (("faulty", "softmax-on-one-unit"), ("healthy", "none")):
         seen = trial.look(trial.runs[kind])
         must(seen, seen["tags"].get("clfaudit.verdict") == kind)
         must(seen, seen["tags"].get("clfaudit.root_cause") == cause)
@@ -274,7 +274,7 @@ def postgres(trial: Trial) -> None:
         while subprocess.run(ready, check=False).returncode != 0:
             must((folder / "log").read_text(), time.monotonic() < deadline)
             time.sleep(0.2)
-        trial.environment["MLFLOW_TRACKING_URI"] = f"postgresql://audits@127.0.0.1:{port}/postgres"
+        trial.environment["MLFLOW_TRACKING_URI"] = f"postgresql+psycopg2://audits@127.0.0.1:{port}/postgres"
         end_to_end(trial)
         doctor(trial)
 

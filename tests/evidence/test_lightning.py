@@ -30,12 +30,12 @@ def module(*, softmax: bool) -> Any:
             logits = self.layers(rows)
             return torch.softmax(logits, dim=1) if softmax else logits
 
-        def training_step(self, batch: Any, number: int) -> Any:
+        def training_step(self, batch: Any) -> Any:
             loss = torch.nn.functional.cross_entropy(self(batch[0]), batch[1])
             self.log("train_loss", loss, on_step=False, on_epoch=True)
             return loss
 
-        def validation_step(self, batch: Any, number: int) -> None:
+        def validation_step(self, batch: Any) -> None:
             self.log("val_loss", torch.nn.functional.cross_entropy(self(batch[0]), batch[1]))
 
         def configure_optimizers(self) -> Any:
