@@ -20,7 +20,7 @@ from mlflow_clfaudit.registry import all_checks
 from tests.corpus.accuracy import counted, share, table
 from tests.corpus.audits import ALARM, Judged, audit_all, judged
 from tests.corpus.store import ROOT as CORPUS
-from tests.corpus.store import key, load, programs
+from tests.corpus.store import key, load, programs, tracking_uri
 
 ROOT = CORPUS.parent
 PAGE = ROOT / "docs" / "before.md"
@@ -57,7 +57,7 @@ def audited_by(commit: str, names: list[str], seed: int, jobs: int) -> list[Judg
                 [sys.executable, "-c", AUDIT],
                 input=json.dumps([names, seed, jobs]),
                 cwd=tree,
-                env=os.environ | {"PYTHONPATH": str(tree)},
+                env=os.environ | {"PYTHONPATH": str(tree), "MLFLOW_TRACKING_URI": tracking_uri()},
                 stdout=subprocess.PIPE,
                 check=True,
                 text=True,
@@ -81,7 +81,7 @@ def page(commit: str, seed: int, before: list[Judged], after: list[Judged]) -> s
         for run in runs:
             raised = {finding["check"] for finding in run.raised(ALARM)}
             for check in run.program.truth if run.faulty else ():
-                counts[when][check].update(planted=1, found=check in raised, first=run.first == check)
+                counts[when][check].update(planted=1, found=int(check in raised), first=int(run.first == check))
             for finding in run.false_alarms:
                 counts[when][finding["check"]]["false"] += 1
     checks = sorted(
@@ -108,8 +108,8 @@ def page(commit: str, seed: int, before: list[Judged], after: list[Judged]) -> s
     return f"""# The fault matrix before and after
 
 Written by `python -m tests.corpus.before {commit}`: the runs of seed {seed} whose first planted fault is one of
-activation and loss or of label encoding, and the healthy runs, audited by the package as it was at that commit, when
-only the checks of the four seed questions were there, and by today's. Truths, training runs and judging are the same.
+activation and loss or of label encoding, and the healthy runs, audited by the package as it was at that commit and by
+today's. Truths, training runs and judging are the same.
 
 {table(("", "before", "after"), totals)}
 By check: planted faults reported at warn or above, those that came first, and false alarms of the check on all of these
