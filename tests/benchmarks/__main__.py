@@ -63,9 +63,10 @@ import mlflow, numpy, pandas, sys
 run = mlflow.MlflowClient().get_run(sys.argv[1])
 model = mlflow.keras.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
 folder = mlflow.artifacts.download_artifacts(f"runs:/{sys.argv[1]}/data")
-X = pandas.DataFrame(numpy.load(f"{folder}/X_val.npy")).rename(columns=str)
+rows = numpy.load(f"{folder}/X_val.npy")
+X = pandas.DataFrame(rows.reshape(len(rows), -1)).rename(columns=str)
 y = numpy.load(f"{folder}/y_val.npy").ravel()
-decide = lambda rows: (model.predict(rows.to_numpy(), verbose=0)[:, 0] > 0.5).astype(int)
+decide = lambda X: (model.predict(X.to_numpy().reshape(-1, *rows.shape[1:]), verbose=0)[:, 0] > 0.5).astype(int)
 with mlflow.start_run():
     mlflow.models.evaluate(
         decide, X.assign(y=y), targets="y", model_type="classifier", evaluators="default",
