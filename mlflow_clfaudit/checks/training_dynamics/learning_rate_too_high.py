@@ -59,7 +59,8 @@ def learning_rate_too_high(
     dead.
 
     ## Proof
-    Trained anew for at most a third of the epochs at the logged rate and at a tenth (hundredth, thousandth) of it.
+    Trained anew for a third of the epochs (of a short training more)
+    at the logged rate and at a tenth (hundredth, thousandth) of it.
     The slower one must decide better than the logged net and than the same training at the logged rate by .05, p <
     .01; otherwise nothing is reported.
 

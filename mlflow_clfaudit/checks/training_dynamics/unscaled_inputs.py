@@ -52,7 +52,8 @@ def unscaled_inputs(
     columns have a mean of more than 10 deviations. Ids that are looked up (Embedding) have no scale.
 
     ## Proof
-    The net trained anew for a third of the epochs, on the inputs as they are and on standardised ones, judged on the
+    The net trained anew for a third of the epochs (of a short training more),
+    on the inputs as they are and on standardised ones, judged on the
     same rows: an error when U rises by .1 and the decisions are better than those of both the same training and the
     logged net, p < .01; only an info when it does not help, or when no more is shown for a net that learnt fairly (U
     of .5, or nine rows in ten right). Where neither training learns anything in that time, the suspicion stays a

@@ -43,7 +43,8 @@ def vanishing_gradient(
     kernels and more). Where the optimizer keeps no such mean: four and more hidden sigmoids or tanhs.
 
     ## Proof
-    Trained anew for at most a third of the epochs with relu and He's draw in place of the hidden sigmoids; it must
+    Trained anew for a third of the epochs (of a short training more)
+    with relu and He's draw in place of the hidden sigmoids; it must
     decide better than the logged net and than the logged architecture trained as long, p < .01.
 
     ## Fix
