@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlflow_clfaudit import __version__, saved_view
-from mlflow_clfaudit.errors import NotWritable, redacted
+from mlflow_clfaudit.errors import NotWritable, first_line, redacted
 from mlflow_clfaudit.evidence.audited import SUMMARY_TAG, AuditedRun, Experiment
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.report.plain import clean, cleaned
@@ -90,7 +90,7 @@ def write(run: Run, report: Report) -> None:
                 _delete_tag(client, run.run_id, key)
     except Exception as error:  # noqa: BLE001 - stores differ in what they raise
         _stand_again(client, run, before)
-        reason = f"the report could not be written to run {run.run_id}: {_first_line(error)}; try --dry-run"
+        reason = f"the report could not be written to run {run.run_id}: {first_line(error)}; try --dry-run"
         raise NotWritable(reason) from None
     _save_view(client, run)
     tag_versions(run, verdict)
@@ -192,7 +192,7 @@ def write_tags(run: AuditedRun, given: Mapping[str, str], withdrawn: Iterable[st
             if key in run.tags:
                 client.delete_tag(run.run_id, key)
     except Exception as error:  # noqa: BLE001 - stores differ in what they raise
-        raise NotWritable(f"the tags of run {run.run_id} could not be written: {_first_line(error)}") from None
+        raise NotWritable(f"the tags of run {run.run_id} could not be written: {first_line(error)}") from None
 
 
 def write_summary(experiment: Experiment, files: Mapping[str, str], note: str) -> str:
@@ -217,7 +217,7 @@ def write_summary(experiment: Experiment, files: Mapping[str, str], note: str) -
         # Unlike set_terminated, this does not tell the hook that a training has ended.
         client.update_run(run_id, status="FINISHED")
     except Exception as error:  # noqa: BLE001 - stores differ in what they raise
-        reason = f"the summary of {experiment.name!r} could not be written: {_first_line(error)}; try --dry-run"
+        reason = f"the summary of {experiment.name!r} could not be written: {first_line(error)}; try --dry-run"
         raise NotWritable(reason) from None
     return run_id
 
@@ -243,7 +243,7 @@ def _save_view(client: MlflowClient, run: Run) -> None:
     try:
         client.set_experiment_tag(run.experiment_id, saved_view.TAG, value)
     except Exception as error:  # noqa: BLE001 - a view is a convenience
-        _logger.info("the saved view could not be written: %s", _first_line(error))
+        _logger.info("the saved view could not be written: %s", first_line(error))
 
 
 def tag_versions(run: Run, verdict: Mapping[str, str]) -> set[tuple[str, str]]:
@@ -259,7 +259,7 @@ def tag_versions(run: Run, verdict: Mapping[str, str]) -> set[tuple[str, str]]:
             tagged.add((name, version))
     except Exception as error:  # noqa: BLE001 - not every store has a registry, and not everyone may write to it
         _logger.warning(
-            "the verdict could not be put on the registered versions of run %s: %s", run.run_id, _first_line(error)
+            "the verdict could not be put on the registered versions of run %s: %s", run.run_id, first_line(error)
         )
     return tagged
 
@@ -300,11 +300,7 @@ def set_alias(name: str, alias: str, version: str, tracking_uri: str | None) -> 
     try:
         MlflowClient(tracking_uri).set_registered_model_alias(name, alias, version)
     except Exception as error:  # noqa: BLE001 - registries differ in what they raise
-        raise NotWritable(f"the alias {alias!r} of {name!r} could not be moved: {_first_line(error)}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return redacted((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
+        raise NotWritable(f"the alias {alias!r} of {name!r} could not be moved: {first_line(error)}") from None
 
 
 def with_table(listed: str) -> str:

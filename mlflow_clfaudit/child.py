@@ -17,8 +17,8 @@ import numpy as np
 
 from mlflow_clfaudit import storage
 from mlflow_clfaudit.attach import MAX_TAG, NOTE
-from mlflow_clfaudit.errors import AuditError, NotWritable, redacted
-from mlflow_clfaudit.evidence.forward import import_keras, load_options
+from mlflow_clfaudit.errors import AuditError, NotWritable, first_line
+from mlflow_clfaudit.evidence.keras_backend import import_keras, load_options
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.report.plain import clean
 
@@ -96,7 +96,7 @@ def write(run: Run, child: Child, audit: Callable[[str], None], *, register: str
             _undo(client, written)
         if isinstance(error, AuditError) or not isinstance(error, Exception):
             raise
-        text = redacted((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
+        text = first_line(error)
         raise NotWritable(f"the repair of run {run.run_id} could not be written: {text}; try --dry-run") from None
 
 

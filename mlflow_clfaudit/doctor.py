@@ -108,7 +108,7 @@ def _installed(name: str) -> tuple[str, str]:
 
 
 def _keras() -> tuple[State, str]:
-    from mlflow_clfaudit.evidence.forward import import_keras
+    from mlflow_clfaudit.evidence.keras_backend import import_keras
 
     try:
         keras = import_keras(None, "auto")
@@ -128,7 +128,7 @@ def _backend_version(backend: str) -> str:
 
 
 def _device() -> tuple[State, str]:
-    from mlflow_clfaudit.evidence.forward import device_name, import_keras
+    from mlflow_clfaudit.evidence.keras_backend import device_name, import_keras
 
     try:
         device = device_name(import_keras(None, "auto"))

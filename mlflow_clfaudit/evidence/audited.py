@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlflow_clfaudit.errors import AuditError
+from mlflow_clfaudit.errors import AuditError, first_line
 from mlflow_clfaudit.evidence.run import find_experiment, find_run, run_url
 from mlflow_clfaudit.types import Severity, Verdict
 
@@ -95,7 +95,7 @@ def read_experiment(name: str, filter_string: str = "", tracking_uri: str | None
         try:
             page = client.search_runs([found.experiment_id], filter_string, max_results=1000, page_token=token)
         except MlflowException as error:
-            raise AuditError(f"the runs of {name!r} could not be read: {str(error).splitlines()[0][:200]}") from None
+            raise AuditError(f"the runs of {name!r} could not be read: {first_line(error)}") from None
         runs += [_audited(item, uri) for item in page if SUMMARY_TAG not in item.data.tags]
         token = page.token
         if not token:

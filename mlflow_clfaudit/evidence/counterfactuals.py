@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.forward import Network, Trial
 from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.network import Network
 from mlflow_clfaudit.evidence.retraining import Change, Clock, Continued, Contrast, Retrainer
+from mlflow_clfaudit.evidence.served import Trial
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
 

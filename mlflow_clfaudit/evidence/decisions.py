@@ -13,9 +13,11 @@ from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing, UsageError
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.files import Overrides
-from mlflow_clfaudit.evidence.forward import Network, Served, forward
+from mlflow_clfaudit.evidence.forward import forward
 from mlflow_clfaudit.evidence.inputs import Rows
+from mlflow_clfaudit.evidence.network import Network
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.types import Tier
 

@@ -17,18 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlflow_clfaudit import measures
-from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence.edits import EDITS, begin, glorot, standardised
-from mlflow_clfaudit.evidence.forward import (
-    COMPILE_OPTIONS,
-    Network,
-    Served,
-    Trial,
-    as_model_input,
-    import_keras,
-    with_one_output,
-)
 from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.keras_backend import COMPILE_OPTIONS, import_keras
+from mlflow_clfaudit.evidence.network import Network, as_model_input, with_one_output
+from mlflow_clfaudit.evidence.served import Served, Trial
 from mlflow_clfaudit.evidence.spec import Head, Spec
 
 if TYPE_CHECKING:
@@ -366,7 +360,7 @@ def optimizer_of(keras: Any, spec: Spec, fit: FitArguments, rate: float) -> Any:
     try:
         return keras.optimizers.get(name).__class__(learning_rate=rate, **kept)
     except (ValueError, TypeError) as error:
-        raise Missing(f"the optimizer {name} is not one of Keras's: {str(error).splitlines()[0][:80]}") from None
+        raise Missing(f"the optimizer {name} is not one of Keras's: {first_line(error, 80)}") from None
 
 
 def loss_of(keras: Any, head: Head) -> Any:

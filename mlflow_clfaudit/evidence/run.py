@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlflow_clfaudit.errors import AuditError, Missing, RunNotFinished, RunNotFound, TrackingUnreachable, redacted
+from mlflow_clfaudit.errors import (
+    AuditError,
+    Missing,
+    RunNotFinished,
+    RunNotFound,
+    TrackingUnreachable,
+    first_line,
+    redacted,
+)
 from mlflow_clfaudit.evidence import provides
 
 if TYPE_CHECKING:
@@ -171,7 +179,7 @@ def read_run(
             ),
         )
     except MlflowException as error:
-        raise AuditError(f"run {run_id} could not be read: {_first_line(error)}") from None
+        raise AuditError(f"run {run_id} could not be read: {first_line(error)}") from None
 
 
 def find_run(client: MlflowClient, run_id: str, uri: str) -> MlflowRun:
@@ -190,9 +198,9 @@ def find_run(client: MlflowClient, run_id: str, uri: str) -> MlflowRun:
             raise RunNotFound(
                 f"no run {run_id!r} in {uri}; check the id, or set MLFLOW_TRACKING_URI to the store that has it"
             ) from None
-        raise TrackingUnreachable(f"{uri} did not answer: {_first_line(error)}; is the server up?") from None
+        raise TrackingUnreachable(f"{uri} did not answer: {first_line(error)}; is the server up?") from None
     except Exception as error:  # noqa: BLE001 - requests' and SQLAlchemy's errors differ
-        raise TrackingUnreachable(f"{uri} did not answer: {_first_line(error)}; is the server up?") from None
+        raise TrackingUnreachable(f"{uri} did not answer: {first_line(error)}; is the server up?") from None
     if found.info.lifecycle_stage == "deleted":
         raise RunNotFound(f"run {run_id} is deleted; `mlflow runs restore --run-id {run_id}` brings it back")
     return found
@@ -247,7 +255,7 @@ def run_of_model(model_uri: str, tracking_uri: str | None = None) -> str:
             raise AuditError(f"{model_uri} names no run; register the model from a run")
         return str(version.run_id)
     except MlflowException as error:
-        raise RunNotFound(f"no model {model_uri!r}: {_first_line(error)}") from None
+        raise RunNotFound(f"no model {model_uri!r}: {first_line(error)}") from None
 
 
 def search_runs(experiment: str, filter_string: str = "", tracking_uri: str | None = None) -> Iterator[str]:
@@ -291,7 +299,7 @@ def model_folder(run: Run) -> Path:
     try:
         folder = run.fetch_model(run.model.uri)
     except Exception as error:  # noqa: BLE001 - artifact stores differ in what they raise
-        raise Missing(f"the model's files could not be read: {_first_line(error)}", LOG_MODEL) from None
+        raise Missing(f"the model's files could not be read: {first_line(error)}", LOG_MODEL) from None
     if not (folder / "MLmodel").is_file():
         raise Missing("the logged model has no MLmodel file: MLflow lost it or it was deleted", LOG_MODEL)
     return folder
@@ -311,12 +319,7 @@ def flavors(model_folder: Path) -> Mapping[str, Any]:
         parsed = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe
         return {str(name): found if isinstance(found, dict) else {} for name, found in parsed["flavors"].items()}
     except Exception as error:  # noqa: BLE001 - yaml's errors and a wrong shape alike
-        raise Missing(f"the MLmodel file cannot be read: {_first_line(error)}", LOG_MODEL) from None
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
+        raise Missing(f"the MLmodel file cannot be read: {first_line(error)}", LOG_MODEL) from None
 
 
 def _is_curve(key: str) -> bool:

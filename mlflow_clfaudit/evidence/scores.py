@@ -22,11 +22,13 @@ from mlflow_clfaudit.evidence.files import (
     label_column,
     read,
 )
-from mlflow_clfaudit.evidence.forward import Network, Served, serve
+from mlflow_clfaudit.evidence.forward import serve
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.inputs import Rows
 from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.network import Network
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import COMPILE_OPTIONS, Served, as_model_input, with_one_output
+from mlflow_clfaudit.evidence.keras_backend import COMPILE_OPTIONS
+from mlflow_clfaudit.evidence.network import as_model_input, with_one_output
 from mlflow_clfaudit.evidence.retraining import (
     Clock,
     class_weight_of,
@@ -22,6 +23,7 @@ from mlflow_clfaudit.evidence.retraining import (
     steady_random,
     targets_of,
 )
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.repair.patient import Patient
 
 # A net that was stopped too early needs more epochs than it had; time and the loss on rows to tune on end it.

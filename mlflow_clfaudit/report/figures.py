@@ -17,11 +17,11 @@ from mlflow_clfaudit.report.plain import data
 
 if TYPE_CHECKING:
     from mlflow_clfaudit.evidence import Evidence
-    from mlflow_clfaudit.evidence.forward import Served
     from mlflow_clfaudit.evidence.history import History
     from mlflow_clfaudit.evidence.labels import Labels
     from mlflow_clfaudit.evidence.reproduction import Reproduction
     from mlflow_clfaudit.evidence.retraining import Continued, Contrast
+    from mlflow_clfaudit.evidence.served import Served
     from mlflow_clfaudit.evidence.units import LayerActivity
     from mlflow_clfaudit.evidence.weights import TensorGradient
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.label_encoding.labels_unrelated_to_inputs import labels_unrelated_to_inputs
-from mlflow_clfaudit.evidence.forward import Trial
+from mlflow_clfaudit.evidence.served import Trial
 from mlflow_clfaudit.types import Finding, Grade, Severity
 from tests.kit import findings, make_served, make_trial, proof_of
 
