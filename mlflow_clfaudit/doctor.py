@@ -166,11 +166,12 @@ def _hook() -> tuple[State, str]:
     import mlflow  # noqa: F401 - what the environment asks for is installed by it
 
     from mlflow_clfaudit import hook
+    from mlflow_clfaudit.hook.settings import problem_of_environment
 
     asked = os.environ.get(AUTO)
     settings = hook.active()
     if settings is not None:
-        problem = hook.problem_of_environment(os.environ)
+        problem = problem_of_environment(os.environ)
         how = f"on: mode {settings.mode}, inputs {settings.inputs} up to {settings.max_input_mb:g} MB"
         return (State.NOTE, f"{how}; defaults, for {problem}") if problem else (State.OK, how)
     if asked is None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from mlflow_clfaudit import __version__
 from mlflow_clfaudit.errors import AuditError, LeftAlone, NotWritable, TrackingUnreachable, first_line
 from mlflow_clfaudit.evidence.run import find_experiment
-from mlflow_clfaudit.hook import REPAIR_OF, may_classify
+from mlflow_clfaudit.hook.ends import REPAIR_OF, may_classify
 from mlflow_clfaudit.lease import Owner, is_leased
 from mlflow_clfaudit.registered import audited, passed_on, uri_of, without_verdict
 from mlflow_clfaudit.report.plain import clean

@@ -18,7 +18,7 @@ from mlflow_clfaudit.evidence.retraining import loss_of, optimizer_of, rate_of, 
 from mlflow_clfaudit.evidence.run import Run, read_run, run_url, without_autologging
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head, Spec
-from mlflow_clfaudit.hook import REPAIR_OF
+from mlflow_clfaudit.hook.ends import REPAIR_OF
 from mlflow_clfaudit.registry import all_checks
 from mlflow_clfaudit.repair.measured import Comparison, compare
 from mlflow_clfaudit.repair.patient import SEED, Budget, Patient, Wards, wards
