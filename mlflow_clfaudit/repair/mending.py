@@ -14,7 +14,8 @@ from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.keras_backend import COMPILE_OPTIONS
 from mlflow_clfaudit.evidence.network import Network
-from mlflow_clfaudit.evidence.retraining import loss_of, optimizer_of, rate_of, steady_random, targets_of
+from mlflow_clfaudit.evidence.recipe import loss_of, optimizer_of, rate_of, targets_of
+from mlflow_clfaudit.evidence.retraining import steady_random
 from mlflow_clfaudit.evidence.run import Run, read_run, run_url, without_autologging
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head, Spec
