@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.labels import label_set
+from mlflow_clfaudit.evidence.label_set import label_set
 from mlflow_clfaudit.storage import (
     as_array,
     read_inputs,

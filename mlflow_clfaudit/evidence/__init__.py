@@ -29,6 +29,7 @@ MODULES = (
     "pytorch",
     "portable",
     "classes",
+    "label_files",
     "labels",
     "inputs",
     "splits",

@@ -22,7 +22,8 @@ from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.archives import DAMAGED, read_member
 from mlflow_clfaudit.evidence.class_indices import known_indices
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.network import Network
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.solvers import Solver

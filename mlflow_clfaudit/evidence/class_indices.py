@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 
 
 def class_indices(labels: LabelSet, width: int | None) -> tuple[np.ndarray, int]:

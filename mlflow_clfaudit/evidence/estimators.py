@@ -25,7 +25,7 @@ from mlflow_clfaudit.evidence.archives import DAMAGED, read_member
 from mlflow_clfaudit.evidence.boosters import Booster
 from mlflow_clfaudit.evidence.class_indices import known_indices
 from mlflow_clfaudit.evidence.history import History
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.evidence.network import Network
 from mlflow_clfaudit.evidence.solvers import Solver
 from mlflow_clfaudit.evidence.spec import Head

@@ -12,7 +12,7 @@ from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.class_indices import class_indices, known_indices
 from mlflow_clfaudit.evidence.inputs import Rows, count, take
 from mlflow_clfaudit.evidence.keras_backend import exhausted, must_fit
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.evidence.network import Network, as_model_input
 from mlflow_clfaudit.evidence.served import Served, stratified
 from mlflow_clfaudit.evidence.spec import Head

@@ -25,7 +25,8 @@ from mlflow_clfaudit.evidence.files import (
 from mlflow_clfaudit.evidence.forward import serve
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.inputs import Rows
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.network import Network
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.served import Served

@@ -17,7 +17,8 @@ from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.files import SPLIT_WORDS, SUFFIXES, read
 from mlflow_clfaudit.evidence.history import FitArguments
 from mlflow_clfaudit.evidence.inputs import Inputs, RowHashes, count
-from mlflow_clfaudit.evidence.labels import LOG_LABELS, Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import LOG_LABELS, Labels
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.spec import Loss
 

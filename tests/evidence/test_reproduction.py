@@ -4,7 +4,7 @@ import pytest
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.compiled import Compiled
 from mlflow_clfaudit.evidence.inputs import Rows
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.evidence.reproduction import reproduction
 from tests.kit import make_history
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.evidence.history import History
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.probes import Probe
 from mlflow_clfaudit.evidence.served import Served, Trial
 from mlflow_clfaudit.evidence.spec import Head
