@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_clfaudit import __version__
 from mlflow_clfaudit.errors import AuditError, LeftAlone, NotWritable, TrackingUnreachable, first_line
-from mlflow_clfaudit.evidence.run import find_experiment
-from mlflow_clfaudit.hook.ends import REPAIR_OF, may_classify
+from mlflow_clfaudit.evidence.reader import find_experiment
+from mlflow_clfaudit.hook.ends import may_classify
 from mlflow_clfaudit.lease import Owner, is_leased
+from mlflow_clfaudit.names import LEFT_ALONE, REPAIR_OF, VERDICT, VERSION
 from mlflow_clfaudit.registered import audited, passed_on, uri_of, without_verdict
 from mlflow_clfaudit.report.plain import clean
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from mlflow_clfaudit.types import Report
 
-VERDICT, VERSION, LEFT_ALONE = "clfaudit.verdict", "clfaudit.version", "clfaudit.left_alone"
 FINISHED = "attributes.status = 'FINISHED'"
 UNAUDITED = f"{FINISHED} and tags.`{VERDICT}` IS NULL and tags.`{LEFT_ALONE}` IS NULL"
 PAGE = 200

@@ -12,7 +12,8 @@ import numpy as np
 from mlflow_clfaudit.capture import MANIFEST
 from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.run import EVIDENCE_FOLDER, Run
+from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.names import EVIDENCE_FOLDER
 
 SWITCH_ON = "MLFLOW_CLFAUDIT_AUTO=1 in the environment of the training"
 MAX_MANIFEST_BYTES = 4 * 2**20

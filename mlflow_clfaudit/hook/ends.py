@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 from mlflow_clfaudit.hook import state
 from mlflow_clfaudit.hook.audits import audit_ended, detach, owner_name
 from mlflow_clfaudit.hook.keeping import keep_lost_model, store
+from mlflow_clfaudit.names import REPAIR_OF
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-# On the child run of a repair, which is audited as it is written.
-REPAIR_OF = "clfaudit.repair_of"
 
 
 @dataclass

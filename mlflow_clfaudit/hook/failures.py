@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mlflow_clfaudit.errors import first_line
+from mlflow_clfaudit.names import ERROR
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-ERROR = "clfaudit.error"
 MAX_TAG = 5_000
 
 _logger = logging.getLogger(__package__)

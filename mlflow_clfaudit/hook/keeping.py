@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_clfaudit.hook import failures, state
 from mlflow_clfaudit.hook.state import Fit, Known
+from mlflow_clfaudit.names import EVIDENCE_FOLDER, KEPT_MODEL
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
     from mlflow_clfaudit.capture import Capture
-
-EVIDENCE_FOLDER = "clfaudit/evidence"
 
 
 def fitted(fit: Fit, succeeded: bool) -> None:
@@ -132,5 +131,5 @@ def keep_lost_model(client: MlflowClient, run: Run, known: Known) -> bool:
 
     with tempfile.TemporaryDirectory() as name:
         mlflow.keras.save_model(model, f"{name}/model", pip_requirements=["keras"])
-        client.log_artifacts(run.info.run_id, f"{name}/model", f"{EVIDENCE_FOLDER}/model")
+        client.log_artifacts(run.info.run_id, f"{name}/model", KEPT_MODEL)
     return True

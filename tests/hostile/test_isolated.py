@@ -16,11 +16,11 @@ import pytest
 from mlflow import MlflowClient
 
 from mlflow_clfaudit import AuditError, Report, audit_runs
-from mlflow_clfaudit.attach import VERDICT
 from mlflow_clfaudit.errors import LeftAlone, OutOfMemory, UsageError
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.hook import audits
 from mlflow_clfaudit.isolated import Limits, audit_isolated
+from mlflow_clfaudit.names import VERDICT
 from tests.test_attach import log_ordered_run
 
 pytestmark = pytest.mark.slow
