@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlflow_clfaudit.errors import first_line
 from mlflow_clfaudit.storage import as_array
 
 # Steps of a tf.data pipeline that leave the set of its rows as it is.
@@ -68,11 +69,11 @@ def _at_hand(x: Any, y: Any, weights: Any, outputs: Sequence[str]) -> Data:
     try:
         data.labels = _by_output(y, outputs)
     except (TypeError, ValueError) as error:
-        data.problems.append(f"labels of {type(y).__name__} are not kept: {_first_line(error)}")
+        data.problems.append(f"labels of {type(y).__name__} are not kept: {first_line(error, 160)}")
     try:
         data.inputs = _plain_inputs(x)
     except (TypeError, ValueError) as error:
-        data.problems.append(f"inputs of {type(x).__name__} are not kept: {_first_line(error)}")
+        data.problems.append(f"inputs of {type(x).__name__} are not kept: {first_line(error, 160)}")
     return data
 
 
@@ -177,8 +178,3 @@ def _or_none(weights: Any) -> np.ndarray | None:
         return None if weights is None or isinstance(weights, Mapping) else as_array(weights)
     except (TypeError, ValueError):
         return None
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:160]

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlflow_clfaudit import __version__, saved_view
-from mlflow_clfaudit.errors import NotWritable, redacted
-from mlflow_clfaudit.evidence.audited import SUMMARY_TAG, AuditedRun, Experiment
+from mlflow_clfaudit.errors import NotWritable, first_line, redacted
+from mlflow_clfaudit.evidence.audited import AuditedRun, Experiment
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.names import AUDITED_AT, ERROR, EVIDENCE, ROOT_CAUSE, SEVERITY, SUMMARY, VERDICT, VERSION
 from mlflow_clfaudit.report.plain import clean, cleaned
 from mlflow_clfaudit.report.words import ROWS_PATH
 from mlflow_clfaudit.types import AREAS, Report, Status
@@ -35,11 +36,10 @@ FOLDER = "clfaudit"
 NOTE = "mlflow.note.content"
 TABLES = "mlflow.loggedArtifacts"
 OPEN, CLOSE = "<!-- clfaudit -->", "<!-- /clfaudit -->"
-VERDICT = "clfaudit.verdict"
 DIGEST = "clfaudit.report"  # of the report.json that the verdict belongs to
 WRITING = "clfaudit.writing"  # there while an audit writes, or after one was killed
 ATTEMPTS = 5
-VERSION_TAGS = ("clfaudit.root_cause", "clfaudit.severity", "clfaudit.audited_at", "clfaudit.verdict")
+VERSION_TAGS = (ROOT_CAUSE, SEVERITY, AUDITED_AT, VERDICT)
 MAX_TAG = 5_000
 MAX_NOTE = 8_000
 
@@ -85,12 +85,12 @@ def write(run: Run, report: Report) -> None:
         if Path(ROWS_PATH).name in files:
             written.insert(0, RunTag(TABLES, with_table(current.get(TABLES, ""))))
         _again_if_deleted(client.log_batch, run.run_id, metrics(report), tags=written)
-        for key in (WRITING, "clfaudit.error"):
+        for key in (WRITING, ERROR):
             if key in current:
                 _delete_tag(client, run.run_id, key)
     except Exception as error:  # noqa: BLE001 - stores differ in what they raise
         _stand_again(client, run, before)
-        reason = f"the report could not be written to run {run.run_id}: {_first_line(error)}; try --dry-run"
+        reason = f"the report could not be written to run {run.run_id}: {first_line(error)}; try --dry-run"
         raise NotWritable(reason) from None
     _save_view(client, run)
     tag_versions(run, verdict)
@@ -173,7 +173,7 @@ def note_failure(run_id: str, tracking_uri: str | None, reason: str) -> None:
     from mlflow import MlflowClient
 
     with contextlib.suppress(Exception):  # the failure itself reaches the caller anyway
-        MlflowClient(tracking_uri).set_tag(run_id, "clfaudit.error", clean(redacted(reason))[:MAX_TAG])
+        MlflowClient(tracking_uri).set_tag(run_id, ERROR, clean(redacted(reason))[:MAX_TAG])
 
 
 def write_tags(run: AuditedRun, given: Mapping[str, str], withdrawn: Iterable[str] = ()) -> None:
@@ -192,7 +192,7 @@ def write_tags(run: AuditedRun, given: Mapping[str, str], withdrawn: Iterable[st
             if key in run.tags:
                 client.delete_tag(run.run_id, key)
     except Exception as error:  # noqa: BLE001 - stores differ in what they raise
-        raise NotWritable(f"the tags of run {run.run_id} could not be written: {_first_line(error)}") from None
+        raise NotWritable(f"the tags of run {run.run_id} could not be written: {first_line(error)}") from None
 
 
 def write_summary(experiment: Experiment, files: Mapping[str, str], note: str) -> str:
@@ -205,11 +205,11 @@ def write_summary(experiment: Experiment, files: Mapping[str, str], note: str) -
 
     client = MlflowClient(experiment.tracking_uri)
     try:
-        found = client.search_runs([experiment.experiment_id], f"tags.`{SUMMARY_TAG}` = 'true'", max_results=1)
+        found = client.search_runs([experiment.experiment_id], f"tags.`{SUMMARY}` = 'true'", max_results=1)
         made = (
             found[0]
             if found
-            else client.create_run(experiment.experiment_id, tags={SUMMARY_TAG: "true"}, run_name="clfaudit summary")
+            else client.create_run(experiment.experiment_id, tags={SUMMARY: "true"}, run_name="clfaudit summary")
         )
         run_id = str(made.info.run_id)
         _upload(client, run_id, files)
@@ -217,7 +217,7 @@ def write_summary(experiment: Experiment, files: Mapping[str, str], note: str) -
         # Unlike set_terminated, this does not tell the hook that a training has ended.
         client.update_run(run_id, status="FINISHED")
     except Exception as error:  # noqa: BLE001 - stores differ in what they raise
-        reason = f"the summary of {experiment.name!r} could not be written: {_first_line(error)}; try --dry-run"
+        reason = f"the summary of {experiment.name!r} could not be written: {first_line(error)}; try --dry-run"
         raise NotWritable(reason) from None
     return run_id
 
@@ -225,14 +225,14 @@ def write_summary(experiment: Experiment, files: Mapping[str, str], note: str) -
 def tags(report: Report) -> dict[str, str]:
     """Every tag of the interface, always all of them, so that a re-audit leaves nothing stale; the verdict last."""
     found = {
-        "clfaudit.root_cause": report.root_cause or "none",
-        "clfaudit.severity": str(report.severity or "none"),
+        ROOT_CAUSE: report.root_cause or "none",
+        SEVERITY: str(report.severity or "none"),
         **{f"clfaudit.{area}": area_state(report, area) for area in AREAS},
-        "clfaudit.version": __version__,
-        "clfaudit.audited_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "clfaudit.evidence": report.digest or "none",
+        VERSION: __version__,
+        AUDITED_AT: datetime.now(UTC).isoformat(timespec="seconds"),
+        EVIDENCE: report.digest or "none",
     }
-    return {**found, "clfaudit.verdict": str(report.verdict)}
+    return {**found, VERDICT: str(report.verdict)}
 
 
 def _save_view(client: MlflowClient, run: Run) -> None:
@@ -243,7 +243,7 @@ def _save_view(client: MlflowClient, run: Run) -> None:
     try:
         client.set_experiment_tag(run.experiment_id, saved_view.TAG, value)
     except Exception as error:  # noqa: BLE001 - a view is a convenience
-        _logger.info("the saved view could not be written: %s", _first_line(error))
+        _logger.info("the saved view could not be written: %s", first_line(error))
 
 
 def tag_versions(run: Run, verdict: Mapping[str, str]) -> set[tuple[str, str]]:
@@ -259,7 +259,7 @@ def tag_versions(run: Run, verdict: Mapping[str, str]) -> set[tuple[str, str]]:
             tagged.add((name, version))
     except Exception as error:  # noqa: BLE001 - not every store has a registry, and not everyone may write to it
         _logger.warning(
-            "the verdict could not be put on the registered versions of run %s: %s", run.run_id, _first_line(error)
+            "the verdict could not be put on the registered versions of run %s: %s", run.run_id, first_line(error)
         )
     return tagged
 
@@ -300,11 +300,7 @@ def set_alias(name: str, alias: str, version: str, tracking_uri: str | None) -> 
     try:
         MlflowClient(tracking_uri).set_registered_model_alias(name, alias, version)
     except Exception as error:  # noqa: BLE001 - registries differ in what they raise
-        raise NotWritable(f"the alias {alias!r} of {name!r} could not be moved: {_first_line(error)}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return redacted((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
+        raise NotWritable(f"the alias {alias!r} of {name!r} could not be moved: {first_line(error)}") from None
 
 
 def with_table(listed: str) -> str:

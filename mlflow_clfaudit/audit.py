@@ -17,10 +17,11 @@ from typing import Any
 from mlflow_clfaudit import redaction
 from mlflow_clfaudit.errors import AlreadyAudited, AuditError, LeftAlone, OutOfMemory, UsageError
 from mlflow_clfaudit.evidence import Evidence
-from mlflow_clfaudit.evidence.counterfactuals import Budget
+from mlflow_clfaudit.evidence.budget import Budget
 from mlflow_clfaudit.evidence.decisions import Goal
 from mlflow_clfaudit.evidence.files import Overrides
-from mlflow_clfaudit.evidence.run import Run, read_run, without_autologging
+from mlflow_clfaudit.evidence.reader import read_run, without_autologging
+from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.examine import examine_outputs, examine_repaired
 from mlflow_clfaudit.isolated import Limits, audit_isolated
 from mlflow_clfaudit.question import Question

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from mlflow_clfaudit.at_hand import Data, keras_splits, sklearn_splits
+from mlflow_clfaudit.errors import first_line
 from mlflow_clfaudit.sampling import Limits, chosen_inputs
 from mlflow_clfaudit.storage import write_classes, write_inputs, write_labels
 
@@ -167,7 +168,7 @@ def write(folder: Path, captured: Capture, *, version: str) -> dict[str, Any]:
         try:
             path = write_inputs(folder, split, values, captured.rows.get(split))
         except Exception as error:  # noqa: BLE001 - tables of anything are written by their own library
-            notes.append(f"{split}: inputs of {type(values).__name__} are not kept: {_first_line(error)}")
+            notes.append(f"{split}: inputs of {type(values).__name__} are not kept: {first_line(error, 160)}")
             continue
         splits.setdefault(split, {}).update(inputs=path.name, sampled=split in captured.rows)
     if captured.classes is not None:
@@ -316,8 +317,3 @@ def _hash(digest: Any, values: Any) -> None:
     else:
         digest.update(f"{values.dtype}{values.shape}".encode())
         digest.update(np.ascontiguousarray(values).data)
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:160]

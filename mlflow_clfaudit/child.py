@@ -17,9 +17,10 @@ import numpy as np
 
 from mlflow_clfaudit import storage
 from mlflow_clfaudit.attach import MAX_TAG, NOTE
-from mlflow_clfaudit.errors import AuditError, NotWritable, redacted
-from mlflow_clfaudit.evidence.forward import import_keras, load_options
+from mlflow_clfaudit.errors import AuditError, NotWritable, first_line
+from mlflow_clfaudit.evidence.keras_backend import import_keras, load_options
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.names import ERROR, LOGGED_FOLDER
 from mlflow_clfaudit.report.plain import clean
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from mlflow.models import Model
 
 REPAIR = "clfaudit.repair"
-ROWS_FOLDER = "clfaudit/logged"
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def write(run: Run, child: Child, audit: Callable[[str], None], *, register: str
             _undo(client, written)
         if isinstance(error, AuditError) or not isinstance(error, Exception):
             raise
-        text = redacted((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
+        text = first_line(error)
         raise NotWritable(f"the repair of run {run.run_id} could not be written: {text}; try --dry-run") from None
 
 
@@ -121,7 +121,7 @@ def _fill(client: MlflowClient, written: Written, child: Child) -> None:
             storage.write_labels(folder / f"labels_{split}.parquet", targets)
             if inputs is not None:
                 storage.write_inputs(folder, split, inputs)
-        client.log_artifacts(written.run_id, name, ROWS_FOLDER)
+        client.log_artifacts(written.run_id, name, LOGGED_FOLDER)
     for name, file in child.models.items():
         _log_model(client, written, child, name, file)
 
@@ -228,4 +228,4 @@ def _undo(client: MlflowClient, written: Written) -> None:
         client.delete_run(written.run_id)
     except Exception:  # noqa: BLE001 - the failure itself reaches the caller anyway
         with contextlib.suppress(Exception):
-            client.set_tag(written.run_id, "clfaudit.error", "this repair was not completed")
+            client.set_tag(written.run_id, ERROR, "this repair was not completed")

@@ -420,7 +420,7 @@ def _run_ids(
     filter_string: str,
     tracking_uri: str | None,
 ) -> Iterable[str]:
-    from mlflow_clfaudit.evidence.run import run_of_model, search_runs
+    from mlflow_clfaudit.evidence.reader import run_of_model, search_runs
 
     if model_uri:
         return [run_of_model(model_uri, tracking_uri)]

@@ -108,7 +108,7 @@ def _installed(name: str) -> tuple[str, str]:
 
 
 def _keras() -> tuple[State, str]:
-    from mlflow_clfaudit.evidence.forward import import_keras
+    from mlflow_clfaudit.evidence.keras_backend import import_keras
 
     try:
         keras = import_keras(None, "auto")
@@ -128,7 +128,7 @@ def _backend_version(backend: str) -> str:
 
 
 def _device() -> tuple[State, str]:
-    from mlflow_clfaudit.evidence.forward import device_name, import_keras
+    from mlflow_clfaudit.evidence.keras_backend import device_name, import_keras
 
     try:
         device = device_name(import_keras(None, "auto"))
@@ -166,11 +166,12 @@ def _hook() -> tuple[State, str]:
     import mlflow  # noqa: F401 - what the environment asks for is installed by it
 
     from mlflow_clfaudit import hook
+    from mlflow_clfaudit.hook.settings import problem_of_environment
 
     asked = os.environ.get(AUTO)
     settings = hook.active()
     if settings is not None:
-        problem = hook.problem_of_environment(os.environ)
+        problem = problem_of_environment(os.environ)
         how = f"on: mode {settings.mode}, inputs {settings.inputs} up to {settings.max_input_mb:g} MB"
         return (State.NOTE, f"{how}; defaults, for {problem}") if problem else (State.OK, how)
     if asked is None:

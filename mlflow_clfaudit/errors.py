@@ -32,6 +32,11 @@ def redacted(text: str) -> str:
     return text
 
 
+def first_line(error: BaseException, limit: int = 200) -> str:
+    """The first line of what the error says, without credentials; its kind where it says nothing."""
+    return redacted((str(error).strip() or type(error).__name__).splitlines()[0])[:limit]
+
+
 class AuditError(Exception):
     """The run could not be audited. The message is one line and names the next step; credentials are left out."""
 

@@ -70,7 +70,7 @@ def _metrics(report: Report) -> dict[str, float]:
 def _audited(dataset: Any, run_id: str, options: dict[str, Any], model: Any, model_id: str | None) -> Report:
     from mlflow_clfaudit import attach
     from mlflow_clfaudit.audit import audit_run
-    from mlflow_clfaudit.evidence.run import read_run, run_of_model
+    from mlflow_clfaudit.evidence.reader import read_run, run_of_model
     from mlflow_clfaudit.storage import write_inputs, write_labels
     from mlflow_clfaudit.supply import log_labels
 

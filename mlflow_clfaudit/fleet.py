@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mlflow_clfaudit.errors import AuditError, UsageError
+from mlflow_clfaudit.errors import AuditError, UsageError, first_line
 
 BACKENDS = ("loky", "dask", "ray")
 # How long a cluster may take to give us the first worker, in seconds.
@@ -60,7 +60,7 @@ class Fleet:
                     return
                 except Exception as error:  # noqa: BLE001 - whatever a backend raises for a worker that is gone
                     if not useful:
-                        raise AuditError(f"no worker of {self.backend} could audit: {_said(error)}") from None
+                        raise AuditError(f"no worker of {self.backend} could audit: {first_line(error)}") from None
                 # One of these took its worker with it; which one shows when each is alone.
                 yield from _one_by_one(settings, function, sorted(taken.items()))
 
@@ -76,7 +76,7 @@ def _one_by_one(
                 try:
                     ((_, result),) = _results(parallel, function, [(place, run_id)])
                 except Exception as error:  # noqa: BLE001 - as above
-                    yield AuditError(f"run {run_id} could not be audited: its worker was lost: {_said(error)}")
+                    yield AuditError(f"run {run_id} could not be audited: its worker was lost: {first_line(error)}")
                     raise _Lost from None
                 yield result
 
@@ -177,7 +177,7 @@ def _dask(fleet: Fleet) -> Iterator[dict[str, Any]]:
                 )
             client = stack.enter_context(Client(address))
         except OSError as error:
-            raise AuditError(f"the Dask scheduler at {address} did not answer: {_said(error)}") from None
+            raise AuditError(f"the Dask scheduler at {address} did not answer: {first_line(error)}") from None
         yield {"backend": "clfaudit-dask", "client": client, "wait_for_workers_timeout": PATIENCE}
 
 
@@ -233,7 +233,3 @@ def _ray(fleet: Fleet) -> Iterator[dict[str, Any]]:
 
 def _leave_ctrl_c_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _said(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

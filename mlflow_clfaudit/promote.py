@@ -7,7 +7,7 @@ from typing import Any
 
 from mlflow_clfaudit import attach
 from mlflow_clfaudit.audit import audit_run
-from mlflow_clfaudit.evidence.run import read_run, run_of_model
+from mlflow_clfaudit.evidence.reader import read_run, run_of_model
 from mlflow_clfaudit.types import Report
 
 

@@ -12,9 +12,8 @@ from typing import Any
 from mlflow_clfaudit import __version__
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.names import EVIDENCE, REVIEW, VERDICT, VERSION
 from mlflow_clfaudit.types import Tier
-
-VERDICT, EVIDENCE, VERSION, REVIEW = "clfaudit.verdict", "clfaudit.evidence", "clfaudit.version", "clfaudit.review"
 
 
 @dataclass(frozen=True)

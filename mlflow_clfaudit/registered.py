@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from mlflow_clfaudit import attach
-from mlflow_clfaudit.evidence.run import read_run
+from mlflow_clfaudit.evidence.reader import read_run
+from mlflow_clfaudit.names import VERDICT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from mlflow_clfaudit.types import Report
 
-VERDICT = "clfaudit.verdict"
 PAGE = 200
 
 

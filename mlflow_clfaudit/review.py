@@ -20,13 +20,12 @@ from typing import Any
 from mlflow_clfaudit.errors import UsageError
 from mlflow_clfaudit.evidence.audited import STORED_REPORT, read_audited, stored_report
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.names import IGNORE, REVIEW
 from mlflow_clfaudit.registry import all_checks
 from mlflow_clfaudit.report.words import is_new, title
 from mlflow_clfaudit.types import Finding, Report, Review, Severity, Word
 
-IGNORE_TAG = "clfaudit.ignore."
-TAG = "clfaudit.review"
-WHY_TAG, BY_TAG, AT_TAG = f"{TAG}.why", f"{TAG}.by", f"{TAG}.at"
+WHY_TAG, BY_TAG, AT_TAG = f"{REVIEW}.why", f"{REVIEW}.by", f"{REVIEW}.at"
 
 
 def give(
@@ -62,15 +61,15 @@ def give(
         raise UsageError(f"no check is named {unknown!r}; `mlflow clfaudit list` shows them")
     run = read_audited(run_id, tracking_uri)
     stored = stored_report(run)
-    tags = {f"{IGNORE_TAG}{name}": reason for name, reason in (ignore or {}).items()}
+    tags = {f"{IGNORE}{name}": reason for name, reason in (ignore or {}).items()}
     told = [f"{name} no longer counts on this run" for name in ignore or {}]
     for word, why in said:
         review = Review(word, word, why, _user(), datetime.now(UTC).isoformat(timespec="seconds"))
-        tags |= {TAG: review.given, WHY_TAG: review.why, BY_TAG: review.by, AT_TAG: review.at}
+        tags |= {REVIEW: review.given, WHY_TAG: review.why, BY_TAG: review.by, AT_TAG: review.at}
         told.append(_effect(word, known_from(review, stored)))
     if withdraw:
         told.append("the word is withdrawn: findings count as they did before")
-    write_tags(run, tags, (TAG, WHY_TAG, BY_TAG, AT_TAG) if withdraw else ())
+    write_tags(run, tags, (REVIEW, WHY_TAG, BY_TAG, AT_TAG) if withdraw else ())
     return f"{run.name} ({run.run_id}): {'; '.join(told)}"
 
 
@@ -94,9 +93,7 @@ def _user() -> str:
 def ignored_checks(tags: Mapping[str, str]) -> dict[str, str]:
     """The checks that do not count, with the reasons, from the tags of a run or of an experiment."""
     return {
-        key.removeprefix(IGNORE_TAG): value or "no reason given"
-        for key, value in tags.items()
-        if key.startswith(IGNORE_TAG)
+        key.removeprefix(IGNORE): value or "no reason given" for key, value in tags.items() if key.startswith(IGNORE)
     }
 
 
@@ -113,7 +110,7 @@ def review_of(run: Run) -> Review | None:
 
 def read_review(tags: Mapping[str, str]) -> Review | None:
     """The word that the tags of a run give."""
-    given = tags.get(TAG, "").strip()
+    given = tags.get(REVIEW, "").strip()
     if not given:
         return None
     word = Word(given.lower()) if given.lower() in set(Word) else None

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence.archives import check_archive
 from mlflow_clfaudit.evidence.tables import check_rows, texts
 
@@ -113,7 +113,7 @@ def read_labels(path: Path) -> Stored:
             values[np.arange(len(codes)), codes] = 1
         return Stored(values, _joined(table, "prediction"), _joined(table, "weight"))
     except Exception as error:  # noqa: BLE001 - damaged files raise what their decoder raises
-        text = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        text = first_line(error, 120)
         raise Missing(f"{path.name} cannot be read: {text}", "log the labels again") from None
 
 
@@ -162,7 +162,7 @@ def read_inputs(path: Path) -> Any:
         check_rows(metadata.num_rows * metadata.num_columns, path)
         frame = pd.read_parquet(path)
     except Exception as error:  # noqa: BLE001 - damaged files raise what their decoder raises
-        text = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        text = first_line(error, 120)
         raise Missing(f"{path.name} cannot be read: {text}", "log the inputs again") from None
     if not all(dtype.kind in "fiub" for dtype in frame.dtypes):
         raise Missing(f"{path.name} holds columns that are not numbers, which are not judged")

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlflow_clfaudit.hook import labels_logged
+from mlflow_clfaudit.hook.keeping import labels_logged
+from mlflow_clfaudit.names import LOGGED_FOLDER
 from mlflow_clfaudit.storage import SPLITS, as_array, write_classes, write_inputs, write_labels
-
-LOGGED_FOLDER = "clfaudit/logged"
 
 
 def log_labels(

@@ -17,9 +17,9 @@ from mlflow_clfaudit.types import SuspiciousRow
 
 if TYPE_CHECKING:
     from mlflow_clfaudit.evidence import Evidence
-    from mlflow_clfaudit.evidence.forward import Served
     from mlflow_clfaudit.evidence.inputs import RowHashes
     from mlflow_clfaudit.evidence.labels import Labels
+    from mlflow_clfaudit.evidence.served import Served
 
 COLUMNS = ("row", "split", "label", "prediction", "score", "why")
 MAX_ROWS = 100

@@ -14,6 +14,7 @@ import click
 
 from mlflow_clfaudit.errors import AlreadyAudited, AuditError, UsageError
 from mlflow_clfaudit.fleet import Fleet
+from mlflow_clfaudit.names import SEVERITY, VERDICT
 from mlflow_clfaudit.types import Report, Severity, Verdict
 
 # Of more runs, the text has a line each in place of the whole report.
@@ -62,7 +63,7 @@ class Sweep:
                 Goal.parse(options["goal"])
             limits = Limits(runs=RUNS_OF_A_PROCESS.get(options["tier"], Limits.runs), idle=IDLE if fleet else None)
         if fleet is not None:
-            from mlflow_clfaudit.evidence.run import current_tracking_uri
+            from mlflow_clfaudit.evidence.reader import current_tracking_uri
 
             options["tracking_uri"] = options["tracking_uri"] or current_tracking_uri()
         results = audit_runs(self.run_ids, map=map if fleet is None else fleet.map, limits=limits, **options)
@@ -172,10 +173,10 @@ def as_json(reports: Sequence[Report], *, many: bool) -> str:
 
 def _code_of(tags: dict[str, str], fail_on: str) -> int:
     """The exit code that an earlier audit's verdict stands for."""
-    worst = tags.get("clfaudit.severity", "none")
+    worst = tags.get(SEVERITY, "none")
     if fail_on != "never" and worst in set(Severity) and Severity(worst).at_least(Severity(fail_on)):
         return 1
-    return AuditError.exit_code if tags.get("clfaudit.verdict") == Verdict.NOT_AUDITED else 0
+    return AuditError.exit_code if tags.get(VERDICT) == Verdict.NOT_AUDITED else 0
 
 
 @contextlib.contextmanager

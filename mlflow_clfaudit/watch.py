@@ -19,10 +19,11 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from mlflow_clfaudit import __version__
-from mlflow_clfaudit.errors import AuditError, LeftAlone, NotWritable, TrackingUnreachable, redacted
-from mlflow_clfaudit.evidence.run import find_experiment
-from mlflow_clfaudit.hook import REPAIR_OF, may_classify
+from mlflow_clfaudit.errors import AuditError, LeftAlone, NotWritable, TrackingUnreachable, first_line
+from mlflow_clfaudit.evidence.reader import find_experiment
+from mlflow_clfaudit.hook.ends import may_classify
 from mlflow_clfaudit.lease import Owner, is_leased
+from mlflow_clfaudit.names import LEFT_ALONE, REPAIR_OF, VERDICT, VERSION
 from mlflow_clfaudit.registered import audited, passed_on, uri_of, without_verdict
 from mlflow_clfaudit.report.plain import clean
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from mlflow_clfaudit.types import Report
 
-VERDICT, VERSION, LEFT_ALONE = "clfaudit.verdict", "clfaudit.version", "clfaudit.left_alone"
 FINISHED = "attributes.status = 'FINISHED'"
 UNAUDITED = f"{FINISHED} and tags.`{VERDICT}` IS NULL and tags.`{LEFT_ALONE}` IS NULL"
 PAGE = 200
@@ -212,7 +212,7 @@ class Watcher:
                     raise
                 seconds = min(LONGEST_WAIT, every * 2**failures)
                 failures += 1
-                warning(f"{_first_line(error)}; trying again in {seconds:.0f} s")
+                warning(f"{first_line(error)}; trying again in {seconds:.0f} s")
                 self.stop.wait(seconds)
                 continue
             if not found:
@@ -234,7 +234,7 @@ class Watcher:
                 raise
             except Exception as error:  # noqa: BLE001 - requests' and SQLAlchemy's errors differ
                 uri = self.finder.client.tracking_uri
-                raise TrackingUnreachable(f"{uri} did not answer: {_first_line(error)}; is the server up?") from None
+                raise TrackingUnreachable(f"{uri} did not answer: {first_line(error)}; is the server up?") from None
 
     def _round(self, *, patient: bool) -> Generator[Watched, None, bool]:
         """Audit what one look finds; whether it found anything."""
@@ -280,7 +280,7 @@ class Watcher:
                     if watched is not None:
                         yield watched
         except Exception as error:  # noqa: BLE001 - not every store has a registry, and the runs matter more
-            _logger.info("registered versions could not be seen to: %s", _first_line(error))
+            _logger.info("registered versions could not be seen to: %s", first_line(error))
 
     def _stamped(self, version: ModelVersion, run_id: str) -> Watched | None:
         """Pass the run's verdict on or audit the version's own model; None where nothing was audited."""
@@ -314,7 +314,7 @@ class Watcher:
                 raise
             watched = Watched(run_id, error=str(error))
         except Exception as error:  # noqa: BLE001 - one run that cannot be audited must not end the watch
-            watched = Watched(run_id, error=f"{type(error).__name__}: {_first_line(error)}")
+            watched = Watched(run_id, error=f"{type(error).__name__}: {first_line(error)}")
         del self.attempts[run_id]
         if watched is None or watched.report is None:
             # The others have a verdict: what is kept of each run here would only ever grow.
@@ -405,7 +405,3 @@ def rules(version: str) -> tuple[int, ...]:
     """The part of a version that changes when verdicts may: the major number, before 1.0 the minor one as well."""
     major, minor = (int(part) for part in version.split(".")[:2])
     return (major,) if major else (0, minor)
-
-
-def _first_line(error: BaseException) -> str:
-    return redacted((str(error).strip() or type(error).__name__).splitlines()[0])[:200]

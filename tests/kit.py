@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from mlflow_clfaudit.evidence import Evidence
-from mlflow_clfaudit.evidence.forward import Served, Trial
 from mlflow_clfaudit.evidence.history import FitArguments, History
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.probes import Probe
-from mlflow_clfaudit.evidence.retraining import Continued, Contrast
+from mlflow_clfaudit.evidence.served import Served, Trial
 from mlflow_clfaudit.evidence.spec import Head, Loss, Spec
+from mlflow_clfaudit.evidence.trainings import Continued, Contrast
 from mlflow_clfaudit.examine import examine_one
 from mlflow_clfaudit.registry import Check
 from mlflow_clfaudit.types import Finding, Outcome, Proof, Status

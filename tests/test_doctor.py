@@ -28,7 +28,7 @@ def keras_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: Any) -> None:
         raise Missing("no Keras backend is installed here", "pip install something")
 
-    monkeypatch.setattr("mlflow_clfaudit.evidence.forward.import_keras", missing)
+    monkeypatch.setattr("mlflow_clfaudit.evidence.keras_backend.import_keras", missing)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 

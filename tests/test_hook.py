@@ -22,7 +22,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlflow_clfaudit import audit, autolog, capture, hook, log_labels
-from mlflow_clfaudit.hook import Settings
+from mlflow_clfaudit.hook import joints, state
+from mlflow_clfaudit.hook.settings import Settings
 from mlflow_clfaudit.lease import Owner, leases
 
 X = np.random.default_rng(0).normal(size=(60, 3))
@@ -35,9 +36,9 @@ def hooked(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
     monkeypatch.setattr(MlflowClient, "set_terminated", MlflowClient.set_terminated)
     monkeypatch.setattr(mlflow.models.Model, "log", mlflow.models.Model.__dict__["log"])
     monkeypatch.setattr(AutologgingEventLogger, "_event_logger", AutologgingEventLogger._event_logger)
-    monkeypatch.setattr(hook, "_state", hook._State())
-    monkeypatch.setattr(hook, "_thread", hook._Thread())
-    monkeypatch.setattr(hook, "when_imported", joined_only_if_imported)
+    monkeypatch.setattr(state, "process", state.State())
+    monkeypatch.setattr(state, "thread", state.Thread())
+    monkeypatch.setattr(joints, "when_imported", joined_only_if_imported)
 
     def switch_on(**options: Any) -> None:
         autolog(**{"silent": True, **options})
@@ -371,10 +372,10 @@ def test_settings_that_make_no_sense_are_told_to_the_script_that_gives_them(opti
 def test_settings_of_the_environment_that_make_no_sense_stop_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(hook, "_state", hook._State())
-    monkeypatch.setattr(hook, "when_imported", lambda *_: None)
+    monkeypatch.setattr(state, "process", state.State())
+    monkeypatch.setattr(joints, "when_imported", lambda *_: None)
     monkeypatch.setenv("MLFLOW_CLFAUDIT_MODE", "whenever")
     with caplog.at_level(logging.WARNING):
         hook.install()
-    assert hook._state.settings == Settings()
+    assert state.process.settings == Settings()
     assert "clfaudit goes on with its defaults: mode='whenever'" in caplog.text

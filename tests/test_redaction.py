@@ -7,7 +7,8 @@ import pytest
 
 from mlflow_clfaudit import audit_run
 from mlflow_clfaudit.evidence import Evidence
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.redaction import redact
 from mlflow_clfaudit.report.html import to_html
 from mlflow_clfaudit.report.json import to_json

@@ -12,7 +12,7 @@ import pytest
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
-from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.weighting import ClassWeighting
 from mlflow_clfaudit.measures import balanced_accuracy
 from mlflow_clfaudit.registry import all_checks

@@ -12,12 +12,13 @@ from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
 from mlflow_clfaudit.cli import cli, exit_code
+from mlflow_clfaudit.names import REVIEW
 from mlflow_clfaudit.report.html import to_html
 from mlflow_clfaudit.report.json import to_dict
 from mlflow_clfaudit.report.markdown import description, to_markdown
 from mlflow_clfaudit.report.text import to_text
 from mlflow_clfaudit.report.words import review_sentence
-from mlflow_clfaudit.review import TAG, known_from, read_review, review_of, unreviewed
+from mlflow_clfaudit.review import known_from, read_review, review_of, unreviewed
 from mlflow_clfaudit.types import Report, Review, Severity, Verdict, Word
 from tests.report.samples import CAUSE, HOSTILE, WARNING, make_report
 from tests.runs import make_run
@@ -62,7 +63,7 @@ def test_nothing_audited_stays_nothing_audited() -> None:
 
 
 def test_a_word_that_is_none_is_told_and_does_not_count() -> None:
-    review = read_review({TAG: "acepted"})
+    review = read_review({REVIEW: "acepted"})
     assert review is not None
     report = make_report(review=review)
     assert exit_code([report], 0, "error") == 1
@@ -71,8 +72,8 @@ def test_a_word_that_is_none_is_told_and_does_not_count() -> None:
 
 def test_no_tag_is_no_review() -> None:
     assert read_review({}) is None
-    assert read_review({TAG: "  "}) is None
-    assert read_review({TAG: " Accepted "}) == Review("Accepted", Word.ACCEPTED)
+    assert read_review({REVIEW: "  "}) is None
+    assert read_review({REVIEW: " Accepted "}) == Review("Accepted", Word.ACCEPTED)
 
 
 def test_every_form_shows_the_word() -> None:
@@ -106,7 +107,7 @@ def test_the_same_word_knows_no_more_on_the_next_audit() -> None:
 def test_a_report_that_cannot_be_read_was_seen_by_nobody(tmp_path: Path, content: str) -> None:
     (tmp_path / "clfaudit").mkdir()
     (tmp_path / "clfaudit" / "report.json").write_text(content)
-    review = review_of(make_run(tmp_path, tags={TAG: "accepted"}))
+    review = review_of(make_run(tmp_path, tags={REVIEW: "accepted"}))
     assert review == Review("accepted", Word.ACCEPTED)
 
 
@@ -126,16 +127,16 @@ def test_from_an_audit_to_the_word_and_back(tracking_uri: str, tmp_path: Path) -
     assert audited.exit_code == 0
     assert "accepted: a demo" in audited.output
     tags = MlflowClient().get_run(run_id).data.tags
-    assert (tags["clfaudit.verdict"], tags[TAG], tags[f"{TAG}.why"]) == ("faulty", "accepted", "a demo")
+    assert (tags["clfaudit.verdict"], tags[REVIEW], tags[f"{REVIEW}.why"]) == ("faulty", "accepted", "a demo")
     assert run("review", run_id, "--withdraw").exit_code == 0
-    assert [key for key in MlflowClient().get_run(run_id).data.tags if key.startswith(TAG)] == []
+    assert [key for key in MlflowClient().get_run(run_id).data.tags if key.startswith(REVIEW)] == []
     assert run(run_id).exit_code == 1
 
 
 def test_a_tag_set_by_hand_counts(tracking_uri: str, tmp_path: Path) -> None:
     run_id = log_ordered_run(tmp_path)
     run(run_id)
-    MlflowClient().set_tag(run_id, TAG, "accepted")
+    MlflowClient().set_tag(run_id, REVIEW, "accepted")
     assert run(run_id).exit_code == 0
     path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="clfaudit/report.json")
     stored = json.loads(Path(path).read_text())

@@ -14,15 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.labels import label_set
-from mlflow_clfaudit.storage import (
-    as_array,
-    read_inputs,
-    read_labels,
-    write_classes,
-    write_inputs,
-    write_labels,
-)
+from mlflow_clfaudit.evidence.label_set import label_set
+from mlflow_clfaudit.storage import as_array, read_inputs, read_labels, write_classes, write_inputs, write_labels
 
 LABELS: dict[str, Any] = {
     "integers": np.array([3, 1, 2, 1], dtype=np.int16),

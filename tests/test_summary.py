@@ -14,8 +14,9 @@ from rich.cells import cell_len
 
 from mlflow_clfaudit.attach import NOTE
 from mlflow_clfaudit.cli import cli
-from mlflow_clfaudit.evidence.audited import SUMMARY_TAG, AuditedRun, Experiment
-from mlflow_clfaudit.evidence.run import search_runs
+from mlflow_clfaudit.evidence.audited import AuditedRun, Experiment
+from mlflow_clfaudit.evidence.reader import search_runs
+from mlflow_clfaudit.names import SUMMARY
 from mlflow_clfaudit.report.overview import to_html
 from mlflow_clfaudit.summary import Summary, summarise, to_json, to_markdown, to_text
 from tests.report.samples import HOSTILE, Page
@@ -177,7 +178,7 @@ def test_the_summary_lives_in_one_run_of_the_experiment(tracking_uri: str, tmp_p
     again = run("summary", "--experiment", "tests", "--format", "json")
     assert json.loads(again.stdout)["verdicts"]["faulty"] == 1
     experiment = mlflow.get_experiment_by_name("tests")
-    (kept,) = MlflowClient().search_runs([experiment.experiment_id], f"tags.`{SUMMARY_TAG}` = 'true'")
+    (kept,) = MlflowClient().search_runs([experiment.experiment_id], f"tags.`{SUMMARY}` = 'true'")
     assert (kept.info.run_name, kept.info.status) == ("clfaudit summary", "FINISHED")
     assert run_id in kept.data.tags[NOTE]
     names = {item.path for item in MlflowClient().list_artifacts(kept.info.run_id, "clfaudit")}

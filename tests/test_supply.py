@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow_clfaudit import audit_run, log_labels
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.files import Overrides
-from mlflow_clfaudit.evidence.run import read_run
+from mlflow_clfaudit.evidence.reader import read_run
 
 
 def evidence_of(run_id: str) -> Evidence:

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from mlflow_clfaudit import attach
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.inputs import RowHashes
-from mlflow_clfaudit.evidence.run import read_run
+from mlflow_clfaudit.evidence.reader import read_run
 from mlflow_clfaudit.report.markdown import description
 from mlflow_clfaudit.suspicious import COLUMNS, MAX_ROWS, suspicious_rows, to_table
 from mlflow_clfaudit.types import SuspiciousRow

@@ -24,7 +24,8 @@ from mlflow.exceptions import MlflowException
 from mlflow_clfaudit import audit_run
 from mlflow_clfaudit.errors import AuditError, LeftAlone, NotWritable, TrackingUnreachable
 from mlflow_clfaudit.lease import LEASE, Owner, is_leased, leases
-from mlflow_clfaudit.watch import LEFT_ALONE, OVERLAP_MS, Finder, Watcher, rules
+from mlflow_clfaudit.names import LEFT_ALONE
+from mlflow_clfaudit.watch import OVERLAP_MS, Finder, Watcher, rules
 from tests.test_attach import Constant, log_ordered_run
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mlflow_clfaudit.evidence.forward import names_of
+from mlflow_clfaudit.evidence.class_indices import names_of
 from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.spec import Head
 

@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlflow_clfaudit.errors import AuditError
-from mlflow_clfaudit.evidence.run import find_experiment, find_run, run_url
+from mlflow_clfaudit.errors import AuditError, first_line
+from mlflow_clfaudit.evidence.reader import find_experiment, find_run
+from mlflow_clfaudit.evidence.run import run_url
+from mlflow_clfaudit.names import ROOT_CAUSE, SEVERITY, SUMMARY, VERDICT
 from mlflow_clfaudit.types import Severity, Verdict
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 STORED_REPORT = "clfaudit/report.json"
-SUMMARY_TAG = "clfaudit.summary"
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,18 @@ class AuditedRun:
     @property
     def verdict(self) -> Verdict | None:
         """What the last audit said; None where there was none."""
-        said = self.tags.get("clfaudit.verdict", "")
+        said = self.tags.get(VERDICT, "")
         return Verdict(said) if said in set(Verdict) else None
 
     @property
     def root_cause(self) -> str | None:
-        cause = self.tags.get("clfaudit.root_cause", "none")
+        cause = self.tags.get(ROOT_CAUSE, "none")
         return None if cause == "none" else cause
 
     @property
     def severity(self) -> Severity | None:
         """The worst severity that counts; None where nothing does."""
-        worst = self.tags.get("clfaudit.severity", "none")
+        worst = self.tags.get(SEVERITY, "none")
         return Severity(worst) if worst in set(Severity) else None
 
     @property
@@ -95,8 +96,8 @@ def read_experiment(name: str, filter_string: str = "", tracking_uri: str | None
         try:
             page = client.search_runs([found.experiment_id], filter_string, max_results=1000, page_token=token)
         except MlflowException as error:
-            raise AuditError(f"the runs of {name!r} could not be read: {str(error).splitlines()[0][:200]}") from None
-        runs += [_audited(item, uri) for item in page if SUMMARY_TAG not in item.data.tags]
+            raise AuditError(f"the runs of {name!r} could not be read: {first_line(error)}") from None
+        runs += [_audited(item, uri) for item in page if SUMMARY not in item.data.tags]
         token = page.token
         if not token:
             return Experiment(found.experiment_id, found.name, uri, tuple(runs))

@@ -11,7 +11,9 @@ import numpy as np
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.edits import EDITS
-from mlflow_clfaudit.evidence.forward import Network, Served, Trial, as_model_input, import_keras, with_one_output
+from mlflow_clfaudit.evidence.keras_backend import import_keras
+from mlflow_clfaudit.evidence.network import Network, as_model_input, with_one_output
+from mlflow_clfaudit.evidence.served import Served, Trial
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
 

@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from mlflow_clfaudit import measures
-from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.archives import DAMAGED, read_member
-from mlflow_clfaudit.evidence.forward import Network, known_indices
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.class_indices import known_indices
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
+from mlflow_clfaudit.evidence.network import Network
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.solvers import Solver
 from mlflow_clfaudit.evidence.spec import Head, Loss
@@ -127,7 +129,7 @@ def booster(model_folder: Path, flavors: Mapping[str, Any]) -> Booster:
     except Missing:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a library says of a stranger's file
-        text = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        text = first_line(error, 160)
         raise Missing(f"the model does not load: {text}") from None
     if found.objective not in OBJECTIVES:
         raise Missing(f"the objective {found.objective[:40]} is none of classes")

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from mlflow_clfaudit.capture import MANIFEST
-from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.run import EVIDENCE_FOLDER, Run
+from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.names import EVIDENCE_FOLDER
 
 SWITCH_ON = "MLFLOW_CLFAUDIT_AUTO=1 in the environment of the training"
 MAX_MANIFEST_BYTES = 4 * 2**20
@@ -71,7 +72,7 @@ def captured(run: Run) -> Captured:
             digest=str(content["digest"]),
         )
     except Exception as error:  # noqa: BLE001 - whatever stands there in place of a manifest
-        text = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        text = first_line(error, 120)
         raise Missing(f"the hook's manifest cannot be read: {text}") from None
 
 

@@ -6,41 +6,22 @@ Each piece of evidence is one question; `retraining` does the work. All of them 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.forward import Network, Trial
+from mlflow_clfaudit.evidence.budget import Budget
 from mlflow_clfaudit.evidence.history import FitArguments, History
-from mlflow_clfaudit.evidence.retraining import Change, Clock, Continued, Contrast, Retrainer
+from mlflow_clfaudit.evidence.network import Network
+from mlflow_clfaudit.evidence.retraining import Retrainer
+from mlflow_clfaudit.evidence.served import Trial
 from mlflow_clfaudit.evidence.spec import Head, Spec
+from mlflow_clfaudit.evidence.trainings import Change, Continued, Contrast
 from mlflow_clfaudit.types import Tier
 
 CONTINUED = Change("learning rate ×1")
 ANEW = Change("trained anew as logged", start="anew", share=0.3, least_epochs=10, least_steps=200)
 LONGER = replace(ANEW, words=CONTINUED.words, start="saved")
-
-
-class Budget:
-    """Seconds that counterfactuals may still use, shared by all of one audit.
-
-    Waiting for a busy machine counts for a third: what an audit finds must not depend on what else runs there.
-    """
-
-    def __init__(self, seconds: float = 20.0) -> None:
-        self.seconds = seconds
-
-    @contextlib.contextmanager
-    def spend(self) -> Iterator[float]:
-        """Yields the seconds left and takes off what was used; Missing when none are left."""
-        if self.seconds <= 0:
-            raise Missing("the time for counterfactuals is used up", "--budget SECONDS")
-        clock = Clock()
-        try:
-            yield self.seconds
-        finally:
-            self.seconds -= clock.seconds
 
 
 @provides(tier=Tier.PROBE)

@@ -13,13 +13,15 @@ from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing, UsageError
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.files import Overrides
-from mlflow_clfaudit.evidence.forward import Network, Served, forward
+from mlflow_clfaudit.evidence.forward import forward
 from mlflow_clfaudit.evidence.inputs import Rows
+from mlflow_clfaudit.evidence.network import Network
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
+from mlflow_clfaudit.names import GOAL
 from mlflow_clfaudit.types import Tier
 
-GOAL_TAG = "clfaudit.goal"
 WAYS = "fp=COST,fn=COST, precision=SHARE or recall=SHARE"
 
 
@@ -132,9 +134,9 @@ class Goal:
 def goal(run: Run, overrides: Overrides | None = None) -> Goal:
     """What the caller or the tag clfaudit.goal of the run or its experiment says; Missing where nothing does."""
     given = overrides.goal if overrides is not None else None
-    text = given or run.tags.get(GOAL_TAG) or run.experiment_tags.get(GOAL_TAG)
+    text = given or run.tags.get(GOAL) or run.experiment_tags.get(GOAL)
     if not text:
-        raise Missing("no goal of the threshold was stated", f'mlflow.set_tag("{GOAL_TAG}", "fp=1,fn=20")')
+        raise Missing("no goal of the threshold was stated", f'mlflow.set_tag("{GOAL}", "fp=1,fn=20")')
     try:
         return Goal.parse(text)
     except UsageError as error:

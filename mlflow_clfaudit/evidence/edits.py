@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import Trial
+from mlflow_clfaudit.evidence.served import Trial
 from mlflow_clfaudit.evidence.spec import Head, Spec
 
 # Layers that read numbers as names of things: scaling such numbers would make other names of them.

@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.archives import DAMAGED, read_member
 from mlflow_clfaudit.evidence.boosters import Booster
-from mlflow_clfaudit.evidence.forward import Network, known_indices
+from mlflow_clfaudit.evidence.class_indices import known_indices
 from mlflow_clfaudit.evidence.history import History
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.network import Network
 from mlflow_clfaudit.evidence.solvers import Solver
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.evidence.weighting import ClassWeighting
@@ -159,7 +160,7 @@ def estimator(
     except ImportError as error:
         raise Missing(f"the model does not load: {error}", f"pip install {library.lower()}") from None
     except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
-        text = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        text = first_line(error)
         raise Missing(f"the model does not load: {text}") from None
 
 

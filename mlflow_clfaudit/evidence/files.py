@@ -7,23 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from mlflow_clfaudit.evidence.tables import as_inputs, as_labels, label_column, read
-
-__all__ = [
-    "IGNORED_FOLDERS",
-    "SPLIT_WORDS",
-    "SUFFIXES",
-    "Match",
-    "Overrides",
-    "as_inputs",
-    "as_labels",
-    "label_column",
-    "names_classes",
-    "read",
-    "recognise",
-    "recognise_key",
-    "words_of",
-]
+from mlflow_clfaudit.names import EVIDENCE_FOLDER, LOGGED_FOLDER
 
 SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".json")
 SPLIT_WORDS = {
@@ -89,7 +73,7 @@ CLASS_NAME_WORDS = {"names", "name", "map", "mapping", "index", "indices", "enco
 CLASS_NAME_SUFFIXES = (".json", ".txt", ".csv", ".npy", ".yaml", ".yml", ".pkl", ".pickle")
 IGNORED_FOLDERS = ("model/", "clfaudit/", "checkpoints/")
 # What our own hook and log_labels() wrote is trusted before what was found by its name.
-OWN_FOLDERS = ("clfaudit/evidence/", "clfaudit/logged/")
+OWN_FOLDERS = (f"{EVIDENCE_FOLDER}/", f"{LOGGED_FOLDER}/")
 
 
 @dataclass(frozen=True)

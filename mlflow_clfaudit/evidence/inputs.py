@@ -12,9 +12,11 @@ import numpy as np
 from mlflow_clfaudit import storage
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.files import OWN_FOLDERS, Match, Overrides, as_inputs, read, recognise, recognise_key
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.files import OWN_FOLDERS, Match, Overrides, recognise, recognise_key
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.evidence.tables import as_inputs, read
 
 LOG_INPUTS = 'np.save("X_val.npy", X_val); mlflow.log_artifact("X_val.npy", "data")'
 MIN_CLASS_ROWS = 5

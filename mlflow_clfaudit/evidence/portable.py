@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.answers import classes_of, read_outputs
-from mlflow_clfaudit.evidence.forward import Network
 from mlflow_clfaudit.evidence.inputs import Rows, take
 from mlflow_clfaudit.evidence.labels import Labels
+from mlflow_clfaudit.evidence.network import Network
 from mlflow_clfaudit.evidence.spec import ESTIMATORS, Head
 from mlflow_clfaudit.types import Tier
 
@@ -106,7 +106,7 @@ def function(
     except ImportError as error:
         raise Missing(f"the model does not load: {error}", f"pip install {portable_flavor}runtime") from None
     except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
-        text = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        text = first_line(error)
         raise Missing(f"the model does not load: {text}") from None
 
 
@@ -168,7 +168,7 @@ def network(function: Function, evaluation_rows: Rows, labels: Labels, head: Hea
     try:
         values = function.answer(some)
     except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
-        text = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        text = first_line(error, 160)
         raise Missing(
             f"the logged inputs do not fit the model: {text}", "log the inputs exactly as the model takes them"
         ) from None

@@ -14,7 +14,7 @@ import numpy as np
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.forward import Trial
+from mlflow_clfaudit.evidence.served import Trial
 from mlflow_clfaudit.types import Tier
 
 MAX_COLUMNS = 1_000
@@ -120,7 +120,7 @@ def _fitted(
     if not (np.all(np.isfinite(fit)) and np.all(np.isfinite(judge))):
         raise Missing("inputs or features that are not finite")
     if len(truth) > MAX_FIT_ROWS:
-        from mlflow_clfaudit.evidence.forward import stratified
+        from mlflow_clfaudit.evidence.served import stratified
 
         chosen = stratified(truth, MAX_FIT_ROWS)
         fit, truth = fit[chosen], truth[chosen]

@@ -23,8 +23,9 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.answers import head_of
 from mlflow_clfaudit.evidence.archives import DAMAGED, read_member
-from mlflow_clfaudit.evidence.forward import Network, Served
 from mlflow_clfaudit.evidence.inputs import Rows, take
+from mlflow_clfaudit.evidence.network import Network
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.types import Tier
 

@@ -13,11 +13,13 @@ import numpy as np
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.answers import classes_of, read_outputs
-from mlflow_clfaudit.evidence.forward import Served, known_indices
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet, label_set
+from mlflow_clfaudit.evidence.class_indices import known_indices
+from mlflow_clfaudit.evidence.label_set import LabelSet, label_set
+from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.permutation import Permutation, relabelled
 from mlflow_clfaudit.evidence.scores import LOG_PREDICTIONS, LoggedPredictions, LoggedScore, Reading
 from mlflow_clfaudit.evidence.scores import readings as read_scores
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head, Spec
 
 ORDER = ("validation", "test", "train")

@@ -10,10 +10,10 @@ import numpy as np
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.forward import Compiled
+from mlflow_clfaudit.evidence.compiled import Compiled
 from mlflow_clfaudit.evidence.history import LOG_HISTORY, History
 from mlflow_clfaudit.evidence.inputs import Rows, Transform, count
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.evidence.transforms import before_fit
 from mlflow_clfaudit.types import Tier
 

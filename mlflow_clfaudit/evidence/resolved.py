@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head, Metric
 
 

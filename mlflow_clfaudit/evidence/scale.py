@@ -12,7 +12,7 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.edits import looked_up
 from mlflow_clfaudit.evidence.inputs import Rows, count, take
-from mlflow_clfaudit.evidence.keras_config import AVERAGING, SHAPING
+from mlflow_clfaudit.evidence.keras_kinds import AVERAGING, SHAPING
 from mlflow_clfaudit.evidence.spec import Layer, Spec
 
 SAMPLE_ROWS = 2_000

@@ -13,21 +13,17 @@ import numpy as np
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.files import (
-    IGNORED_FOLDERS,
-    PREDICTION_WORDS,
-    SCORE_WORDS,
-    SPLIT_WORDS,
-    SUFFIXES,
-    label_column,
-    read,
-)
-from mlflow_clfaudit.evidence.forward import Network, Served, serve
+from mlflow_clfaudit.evidence.files import IGNORED_FOLDERS, PREDICTION_WORDS, SCORE_WORDS, SPLIT_WORDS, SUFFIXES
+from mlflow_clfaudit.evidence.forward import serve
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.inputs import Rows
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
+from mlflow_clfaudit.evidence.network import Network
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head, Spec
+from mlflow_clfaudit.evidence.tables import label_column, read
 from mlflow_clfaudit.types import Tier
 
 LOG_SCORE = 'mlflow.log_metric("test_accuracy", accuracy)'

@@ -10,8 +10,9 @@ import numpy as np
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.forward import Compiled, Served
+from mlflow_clfaudit.evidence.compiled import Compiled
 from mlflow_clfaudit.evidence.inputs import Rows
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.losses import binary_crossentropy
 from mlflow_clfaudit.types import Tier

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence import keras_config, provides
 from mlflow_clfaudit.evidence.architecture import Head, Layer, Loss, Metric, Optimizer, Spec
 from mlflow_clfaudit.evidence.archives import read_member
@@ -43,7 +43,7 @@ def spec(keras_file: Path, flavors: Mapping[str, Any]) -> Spec:
             metadata = _read_json(archive, "metadata.json")
         parsed = keras_config.parse(config)
     except Exception as error:  # noqa: BLE001 - a stranger's file can be wrong in any way
-        text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        text = first_line(error)
         raise Missing(f"the model file cannot be read: {text}", LOG_MODEL) from None
     backend = (flavors.get("keras") or {}).get("keras_backend") or ("tensorflow" if "tensorflow" in flavors else None)
     return replace(

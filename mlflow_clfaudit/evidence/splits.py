@@ -14,12 +14,14 @@ import numpy as np
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.files import SPLIT_WORDS, SUFFIXES, read
+from mlflow_clfaudit.evidence.files import SPLIT_WORDS, SUFFIXES
 from mlflow_clfaudit.evidence.history import FitArguments
 from mlflow_clfaudit.evidence.inputs import Inputs, RowHashes, count
-from mlflow_clfaudit.evidence.labels import LOG_LABELS, Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import LOG_LABELS, Labels
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.spec import Loss
+from mlflow_clfaudit.evidence.tables import read
 
 SPLIT_KEY = re.compile(r"split|fold|cross|(^|_)cv($|_)|validation")
 DESIGN_WORDS = {

@@ -11,6 +11,7 @@ from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.files import OWN_FOLDERS
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.spec import Head, Spec
+from mlflow_clfaudit.names import EVIDENCE, VERDICT
 from mlflow_clfaudit.question import Question
 from mlflow_clfaudit.types import Tier
 
@@ -47,7 +48,7 @@ def no_classifier(run: Run) -> str | None:
 def unchanged(run: Run) -> str | None:
     """Why the run need not be audited again; None where it was not audited or has changed since."""
     digests = {Question(tier=tier).digest(run) for tier in Tier}
-    if run.tags.get("clfaudit.verdict") and run.tags.get("clfaudit.evidence") in digests:
+    if run.tags.get(VERDICT) and run.tags.get(EVIDENCE) in digests:
         return "the run was audited already and has not changed since"
     return None
 

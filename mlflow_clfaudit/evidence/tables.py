@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence.archives import MAX_RATIO, MAX_UNPACKED_BYTES, check_archive
 
 MAX_JSON_BYTES = 128 * 2**20
@@ -139,7 +139,7 @@ def check_rows(values: int, path: Path) -> None:
 
 
 def _unreadable(path: Path, error: Exception) -> Missing:
-    text = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+    text = first_line(error, 120)
     if any(words in text for words in ("allow_pickle", "Object arrays", "Python objects")):
         return Missing(
             f"{path.name} holds Python objects, which are not loaded",

@@ -10,8 +10,10 @@ import numpy as np
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.forward import Network, Served, as_model_input, import_keras, stratified
 from mlflow_clfaudit.evidence.inputs import take
+from mlflow_clfaudit.evidence.keras_backend import import_keras
+from mlflow_clfaudit.evidence.network import Network, as_model_input
+from mlflow_clfaudit.evidence.served import Served, stratified
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
 

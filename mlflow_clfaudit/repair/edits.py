@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import Network
+from mlflow_clfaudit.evidence.network import Network
 from mlflow_clfaudit.evidence.spec import Head
 
 

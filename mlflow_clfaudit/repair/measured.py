@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.measures import TINY
 from mlflow_clfaudit.repair.registry import BALANCED_ACCURACY, LOG_LOSS
 

@@ -12,11 +12,15 @@ from mlflow_clfaudit.audit import audit_run, evidence_of, judge, must_exist, qui
 from mlflow_clfaudit.errors import AuditError, Missing, UsageError
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.files import Overrides
-from mlflow_clfaudit.evidence.forward import COMPILE_OPTIONS, Network, Served
-from mlflow_clfaudit.evidence.retraining import loss_of, optimizer_of, rate_of, steady_random, targets_of
-from mlflow_clfaudit.evidence.run import Run, read_run, run_url, without_autologging
+from mlflow_clfaudit.evidence.keras_backend import COMPILE_OPTIONS
+from mlflow_clfaudit.evidence.network import Network
+from mlflow_clfaudit.evidence.reader import read_run, without_autologging
+from mlflow_clfaudit.evidence.recipe import loss_of, optimizer_of, rate_of, targets_of
+from mlflow_clfaudit.evidence.retraining import steady_random
+from mlflow_clfaudit.evidence.run import Run, run_url
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head, Spec
-from mlflow_clfaudit.hook import REPAIR_OF
+from mlflow_clfaudit.names import REPAIR_OF
 from mlflow_clfaudit.registry import all_checks
 from mlflow_clfaudit.repair.measured import Comparison, compare
 from mlflow_clfaudit.repair.patient import SEED, Budget, Patient, Wards, wards

@@ -12,18 +12,12 @@ from sklearn.model_selection import train_test_split
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
-from mlflow_clfaudit.evidence.forward import (
-    SAMPLE_ROWS,
-    Network,
-    Served,
-    Trial,
-    forward,
-    import_keras,
-    serve,
-    stratified,
-)
+from mlflow_clfaudit.evidence.forward import SAMPLE_ROWS, forward, serve
 from mlflow_clfaudit.evidence.history import FitArguments, History
 from mlflow_clfaudit.evidence.inputs import RowHashes, Rows
+from mlflow_clfaudit.evidence.keras_backend import import_keras
+from mlflow_clfaudit.evidence.network import Network
+from mlflow_clfaudit.evidence.served import Served, Trial, stratified
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Finding
 

@@ -10,18 +10,12 @@ from typing import Any
 import numpy as np
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import COMPILE_OPTIONS, Served, as_model_input, with_one_output
-from mlflow_clfaudit.evidence.retraining import (
-    Clock,
-    class_weight_of,
-    loss_of,
-    optimizer_of,
-    outputs_of,
-    rate_of,
-    shuffled_batches,
-    steady_random,
-    targets_of,
-)
+from mlflow_clfaudit.evidence.budget import Clock
+from mlflow_clfaudit.evidence.keras_backend import COMPILE_OPTIONS
+from mlflow_clfaudit.evidence.network import as_model_input, with_one_output
+from mlflow_clfaudit.evidence.recipe import class_weight_of, loss_of, optimizer_of, rate_of, targets_of
+from mlflow_clfaudit.evidence.retraining import outputs_of, shuffled_batches, steady_random
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.repair.patient import Patient
 
 # A net that was stopped too early needs more epochs than it had; time and the loss on rows to tune on end it.

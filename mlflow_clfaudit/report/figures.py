@@ -17,11 +17,11 @@ from mlflow_clfaudit.report.plain import data
 
 if TYPE_CHECKING:
     from mlflow_clfaudit.evidence import Evidence
-    from mlflow_clfaudit.evidence.forward import Served
     from mlflow_clfaudit.evidence.history import History
     from mlflow_clfaudit.evidence.labels import Labels
     from mlflow_clfaudit.evidence.reproduction import Reproduction
-    from mlflow_clfaudit.evidence.retraining import Continued, Contrast
+    from mlflow_clfaudit.evidence.served import Served
+    from mlflow_clfaudit.evidence.trainings import Continued, Contrast
     from mlflow_clfaudit.evidence.units import LayerActivity
     from mlflow_clfaudit.evidence.weights import TensorGradient
 
@@ -100,7 +100,7 @@ def figures(evidence: Evidence) -> dict[str, Any]:
 
 def trainings(tried: Iterable[Continued | Contrast | Sequence[Continued | Contrast]]) -> list[dict[str, Any]]:
     """Every counterfactual training once, in the order in which they were asked for."""
-    from mlflow_clfaudit.evidence.retraining import Contrast
+    from mlflow_clfaudit.evidence.trainings import Contrast
 
     done: dict[int, Continued] = {}
     for item in tried:

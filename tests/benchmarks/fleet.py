@@ -99,7 +99,7 @@ def measure_parts(uri: str) -> dict[str, float]:
 
     from mlflow_clfaudit import attach
     from mlflow_clfaudit.audit import audit, audit_run
-    from mlflow_clfaudit.evidence.run import read_run, search_runs
+    from mlflow_clfaudit.evidence.reader import read_run, search_runs
 
     client = MlflowClient(uri)
     run_ids = list(search_runs("bench", tracking_uri=uri))

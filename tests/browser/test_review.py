@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlflow_clfaudit import attach
-from mlflow_clfaudit.evidence.run import read_run
+from mlflow_clfaudit.evidence.reader import read_run
 from mlflow_clfaudit.report.html import to_html
 from mlflow_clfaudit.report.words import sentence
 from mlflow_clfaudit.types import SuspiciousRow

@@ -25,9 +25,9 @@ from sklearn.preprocessing import LabelEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from mlflow_clfaudit import audit_run
+from mlflow_clfaudit.evidence.class_indices import known_indices
 from mlflow_clfaudit.evidence.estimators import Estimator
-from mlflow_clfaudit.evidence.forward import known_indices
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.types import Report, Severity, Status, Verdict
 from tests.kit import proof_of
 

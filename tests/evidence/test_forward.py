@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.errors import OutOfMemory
-from mlflow_clfaudit.evidence.forward import Network, forward
+from mlflow_clfaudit.evidence.forward import forward
+from mlflow_clfaudit.evidence.network import Network
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,8 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.history import ConstantOutput, FitArguments, History, RowCounts, fit, history
-from mlflow_clfaudit.evidence.run import Dataset, read_run
+from mlflow_clfaudit.evidence.reader import read_run
+from mlflow_clfaudit.evidence.run import Dataset
 from mlflow_clfaudit.evidence.spec import Loss
 from tests.checks.stratification.test_single_class_validation import MAJORITY, SEED_004
 from tests.runs import make_run

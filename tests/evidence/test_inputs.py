@@ -7,7 +7,7 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.inputs import Inputs, RowHashes, Rows, evaluation_rows, hash_rows, row_hashes, rows
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 from tests.kit import make_labels
 from tests.runs import make_run
 

@@ -16,7 +16,8 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence import labels as module
 from mlflow_clfaudit.evidence.files import Overrides
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet, label_set
+from mlflow_clfaudit.evidence.label_set import LabelSet, label_set
+from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.run import Dataset
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from tests.kit import make_head, make_spec

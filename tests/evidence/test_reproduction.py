@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import Compiled
+from mlflow_clfaudit.evidence.compiled import Compiled
 from mlflow_clfaudit.evidence.inputs import Rows
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.evidence.reproduction import reproduction
 from tests.kit import make_history
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from mlflow_clfaudit.evidence.counterfactuals import ANEW, CONTINUED, LONGER, Budget
-from mlflow_clfaudit.evidence.forward import Trial
-from mlflow_clfaudit.evidence.retraining import Change, Retrainer
+from mlflow_clfaudit.evidence.budget import Budget
+from mlflow_clfaudit.evidence.counterfactuals import ANEW, CONTINUED, LONGER
+from mlflow_clfaudit.evidence.retraining import Retrainer
+from mlflow_clfaudit.evidence.served import Trial
+from mlflow_clfaudit.evidence.trainings import Change
 from tests.kit import GOOD, TRUTH, make_fit, make_head, make_served, make_spec
 
 ROWS = make_served(GOOD, TRUTH)

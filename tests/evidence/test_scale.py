@@ -3,7 +3,7 @@ import pytest
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.inputs import Rows
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.evidence.scale import InputScale, input_scales
 from mlflow_clfaudit.evidence.spec import Layer
 from tests.kit import make_spec

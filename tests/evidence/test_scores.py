@@ -9,7 +9,8 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.inputs import Rows
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.scores import LoggedScore, Reading, logged_predictions, logged_scores, read_score
 from tests.kit import make_head, make_history, make_served, make_spec
 from tests.runs import make_run

@@ -10,7 +10,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from mlflow_clfaudit.attach import VERDICT
+from mlflow_clfaudit.names import VERDICT
 from tests.hostile.test_server_faults import command
 from tests.hostile.tokens import TOKEN
 from tests.servers import mlflow_server

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from mlflow_clfaudit import AuditError, Report, audit_runs, hook
-from mlflow_clfaudit.attach import VERDICT
+from mlflow_clfaudit import AuditError, Report, audit_runs
 from mlflow_clfaudit.errors import LeftAlone, OutOfMemory, UsageError
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.hook import audits
 from mlflow_clfaudit.isolated import Limits, audit_isolated
+from mlflow_clfaudit.names import VERDICT
 from tests.test_attach import log_ordered_run
 
 pytestmark = pytest.mark.slow
@@ -162,13 +163,13 @@ def test_the_detached_hook_audits_in_a_child(
     tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = log_ordered_run(tmp_path)
-    monkeypatch.setattr(hook, "_need_not", says_who)
-    hook.audit_ended(run_id, tracking_uri, "static")
+    monkeypatch.setattr(audits, "_need_not", says_who)
+    audits.audit_ended(run_id, tracking_uri, "static")
     assert VERDICT not in MlflowClient().get_run(run_id).data.tags, "it was left alone"
-    monkeypatch.setattr(hook, "_need_not", crashes)
-    hook.audit_ended(run_id, tracking_uri, "static")
+    monkeypatch.setattr(audits, "_need_not", crashes)
+    audits.audit_ended(run_id, tracking_uri, "static")
     assert "SIGSEGV" in str(error_of(run_id))
-    hook.audit_ended(run_id, tracking_uri, "static", "1")
+    audits.audit_ended(run_id, tracking_uri, "static", "1")
     assert MlflowClient().get_run(run_id).data.tags[VERDICT] == "faulty"
 
 

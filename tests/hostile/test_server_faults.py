@@ -12,9 +12,11 @@ import pytest
 from mlflow import MlflowClient
 
 from mlflow_clfaudit import attach
-from mlflow_clfaudit.attach import VERDICT, WRITING
+from mlflow_clfaudit.attach import WRITING
 from mlflow_clfaudit.errors import AuditError, Missing, NotWritable, redacted
-from mlflow_clfaudit.evidence.run import Run, read_run
+from mlflow_clfaudit.evidence.reader import read_run
+from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.names import VERDICT
 from mlflow_clfaudit.types import Report
 from tests.hostile.faults import Faults, proxy
 from tests.hostile.test_writing import is_on, reports

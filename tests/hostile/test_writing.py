@@ -14,10 +14,12 @@ from mlflow import MlflowClient
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from mlflow_clfaudit import attach, audit_run
-from mlflow_clfaudit.attach import DIGEST, NOTE, VERDICT, WRITING
+from mlflow_clfaudit.attach import DIGEST, NOTE, WRITING
 from mlflow_clfaudit.audit import audit
 from mlflow_clfaudit.errors import NotWritable
-from mlflow_clfaudit.evidence.run import Run, read_run
+from mlflow_clfaudit.evidence.reader import read_run
+from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.names import VERDICT
 from mlflow_clfaudit.types import Report
 from tests.hostile import forks
 from tests.test_attach import log_ordered_run

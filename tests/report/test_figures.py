@@ -10,8 +10,8 @@ import pytest
 
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.reproduction import Reproduction
-from mlflow_clfaudit.evidence.retraining import Contrast
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.evidence.trainings import Contrast
 from mlflow_clfaudit.evidence.units import LayerActivity
 from mlflow_clfaudit.evidence.weights import TensorGradient
 from mlflow_clfaudit.report.figures import (

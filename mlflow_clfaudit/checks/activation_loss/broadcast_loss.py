@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.inputs import Rows
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.losses import logged, unlike
 from mlflow_clfaudit.registry import check

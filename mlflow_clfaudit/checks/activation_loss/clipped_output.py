@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from mlflow_clfaudit.checks.activation_loss.logits_in_probability_loss import judged_on_rows
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.probes import Probe
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.proofs import better_probe
 from mlflow_clfaudit.registry import check

@@ -8,9 +8,9 @@ import numpy as np
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.labels import Labels
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.losses import binary_crossentropy_of_logits, logged, lowest
 from mlflow_clfaudit.registry import check

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mlflow_clfaudit import measures
-from mlflow_clfaudit.evidence.keras_config import AVERAGING, SCALING, SHAPING
+from mlflow_clfaudit.evidence.keras_kinds import AVERAGING, SCALING, SHAPING
 from mlflow_clfaudit.evidence.probes import Probe
 from mlflow_clfaudit.evidence.spec import Layer, Spec
 from mlflow_clfaudit.registry import check

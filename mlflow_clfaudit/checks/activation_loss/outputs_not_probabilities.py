@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mlflow_clfaudit.evidence.boosters import Booster
-from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

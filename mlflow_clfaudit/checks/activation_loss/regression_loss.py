@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from mlflow_clfaudit import measures
-from mlflow_clfaudit.evidence.forward import Served, Trial
 from mlflow_clfaudit.evidence.history import History
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.probes import Probe
+from mlflow_clfaudit.evidence.served import Served, Trial
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.losses import logged
 from mlflow_clfaudit.registry import check

@@ -7,8 +7,8 @@ import numpy as np
 import scipy
 
 from mlflow_clfaudit import measures
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.labels import Labels
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

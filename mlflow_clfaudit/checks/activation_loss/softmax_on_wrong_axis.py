@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from mlflow_clfaudit import measures
-from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

@@ -3,9 +3,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import LOG_HISTORY, History
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.losses import logged, lowest
 from mlflow_clfaudit.registry import check

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from mlflow_clfaudit.evidence.classes import ClassList
-from mlflow_clfaudit.evidence.forward import Served
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

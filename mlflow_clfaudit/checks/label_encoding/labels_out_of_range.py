@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from mlflow_clfaudit.evidence.history import History
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.losses import logged

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import scipy
 
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.reproduction import Reproduction
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 

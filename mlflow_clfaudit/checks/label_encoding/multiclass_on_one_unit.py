@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.inputs import Rows
 from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.probes import Probe
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.losses import binary_crossentropy, binary_crossentropy_of_logits, logged, lowest
 from mlflow_clfaudit.registry import check

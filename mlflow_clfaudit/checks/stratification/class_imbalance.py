@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.probes import Probe
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.splits import SplitCodes
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.splits import Comparison, SplitCodes
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

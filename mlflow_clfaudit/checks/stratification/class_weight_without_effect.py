@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.evidence.weighting import ClassWeighting
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

@@ -8,8 +8,10 @@ import scipy
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import Network, Served, serve
+from mlflow_clfaudit.evidence.forward import serve
 from mlflow_clfaudit.evidence.inputs import Inputs, Rows, Transform, count, take
+from mlflow_clfaudit.evidence.network import Network
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.evidence.splits import Comparison
 from mlflow_clfaudit.evidence.transforms import onto_training

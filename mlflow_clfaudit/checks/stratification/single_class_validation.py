@@ -7,8 +7,8 @@ import numpy as np
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import LOG_HISTORY, ConstantOutput, History, RowCounts
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.splits import SplitCodes
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

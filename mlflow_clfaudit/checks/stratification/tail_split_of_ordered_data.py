@@ -7,9 +7,9 @@ import numpy as np
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import ConstantOutput, FitArguments, History, RowCounts
 from mlflow_clfaudit.evidence.run import Run
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.splits import KerasCut
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import History
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

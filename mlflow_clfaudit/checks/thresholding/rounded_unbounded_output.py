@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import LOG_HISTORY, History
 from mlflow_clfaudit.evidence.scores import Reading
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from mlflow_clfaudit import measures
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.scores import Reading
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head, Metric
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

@@ -7,7 +7,7 @@ import scipy
 
 from mlflow_clfaudit import calibration
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import scipy
 
-from mlflow_clfaudit.evidence.forward import Served
-from mlflow_clfaudit.evidence.retraining import Contrast
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Layer, Spec
+from mlflow_clfaudit.evidence.trainings import Contrast
 from mlflow_clfaudit.evidence.weights import Weights
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.history import FitArguments, History
-from mlflow_clfaudit.evidence.retraining import Continued
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Spec
+from mlflow_clfaudit.evidence.trainings import Continued
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from mlflow_clfaudit.evidence.forward import Served
-from mlflow_clfaudit.evidence.retraining import Contrast
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Spec
+from mlflow_clfaudit.evidence.trainings import Contrast
 from mlflow_clfaudit.evidence.weights import Weights
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

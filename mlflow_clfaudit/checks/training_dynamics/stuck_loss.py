@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mlflow_clfaudit.evidence.history import History
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Severity
 

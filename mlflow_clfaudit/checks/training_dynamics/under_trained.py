@@ -7,10 +7,10 @@ from itertools import combinations
 import numpy as np
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.forward import Served, Trial
 from mlflow_clfaudit.evidence.history import FitArguments, History
 from mlflow_clfaudit.evidence.probes import Probe
-from mlflow_clfaudit.evidence.retraining import Continued
+from mlflow_clfaudit.evidence.served import Served, Trial
+from mlflow_clfaudit.evidence.trainings import Continued
 from mlflow_clfaudit.evidence.weights import OptimizerState
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

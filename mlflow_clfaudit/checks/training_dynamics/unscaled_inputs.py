@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from mlflow_clfaudit.evidence.forward import Served
-from mlflow_clfaudit.evidence.retraining import Contrast
 from mlflow_clfaudit.evidence.scale import InputScale
+from mlflow_clfaudit.evidence.served import Served
+from mlflow_clfaudit.evidence.trainings import Contrast
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from mlflow_clfaudit.evidence.architecture import Spec
 from mlflow_clfaudit.evidence.batchnorm import measure_anew
 from mlflow_clfaudit.evidence.edits import EDITS
-from mlflow_clfaudit.evidence.forward import with_one_output
+from mlflow_clfaudit.evidence.network import with_one_output
 from mlflow_clfaudit.repair.patient import Patient
 from mlflow_clfaudit.repair.registry import BALANCED_ACCURACY, LOG_LOSS, Stage, Treated, repairs
 from mlflow_clfaudit.repair.script import Script

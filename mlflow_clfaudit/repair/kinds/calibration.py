@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from mlflow_clfaudit.calibration import log_odds
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.architecture import Spec
-from mlflow_clfaudit.evidence.forward import Served
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.repair.edits import transform_logits
 from mlflow_clfaudit.repair.patient import Patient
 from mlflow_clfaudit.repair.registry import LOG_LOSS, Stage, Treated, repairs

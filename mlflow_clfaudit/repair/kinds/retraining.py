@@ -9,7 +9,8 @@ from typing import Any
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.architecture import Spec
 from mlflow_clfaudit.evidence.edits import EDITS, begin, glorot
-from mlflow_clfaudit.evidence.retraining import rate_of, steady_random
+from mlflow_clfaudit.evidence.recipe import rate_of
+from mlflow_clfaudit.evidence.retraining import steady_random
 from mlflow_clfaudit.repair.patient import Patient
 from mlflow_clfaudit.repair.registry import BALANCED_ACCURACY, LOG_LOSS, Stage, Treated, repairs
 from mlflow_clfaudit.repair.script import Script, optimizer_line

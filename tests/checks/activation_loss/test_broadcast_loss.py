@@ -5,7 +5,8 @@ import pytest
 
 from mlflow_clfaudit.checks.activation_loss.broadcast_loss import broadcast_loss
 from mlflow_clfaudit.evidence.inputs import Rows
-from mlflow_clfaudit.evidence.labels import Labels, LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
+from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.types import Finding, Grade, Severity
 from tests.kit import findings, make_head, make_history, make_labels, make_served, proof_of

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.label_encoding.misaligned_rows import misaligned_rows
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.reproduction import Reproduction
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.types import Finding, Grade, Severity
 from tests.kit import findings, make_head, make_history, make_served, proof_of
 

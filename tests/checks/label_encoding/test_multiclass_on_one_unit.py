@@ -3,7 +3,7 @@ import pytest
 
 from mlflow_clfaudit.checks.label_encoding.multiclass_on_one_unit import multiclass_on_one_unit
 from mlflow_clfaudit.evidence.inputs import Rows
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.losses import binary_crossentropy
 from mlflow_clfaudit.types import Finding, Grade, Severity

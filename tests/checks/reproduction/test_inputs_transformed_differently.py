@@ -3,9 +3,9 @@ import pytest
 
 from mlflow_clfaudit.checks.reproduction.inputs_transformed_differently import inputs_transformed_differently
 from mlflow_clfaudit.evidence import Evidence
-from mlflow_clfaudit.evidence.forward import Compiled
+from mlflow_clfaudit.evidence.compiled import Compiled
 from mlflow_clfaudit.evidence.inputs import Inputs, Rows
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.evidence.reproduction import Reproduction
 from mlflow_clfaudit.evidence.transforms import before_fit
 from mlflow_clfaudit.types import Confidence, Grade, Status

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.training_dynamics.bottleneck import bottleneck
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.probes import Probe
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Layer, Spec
 from mlflow_clfaudit.types import Finding, Grade, Severity
 from tests.kit import FLAT, TRUTH, findings, make_contrast, make_head, make_probe, make_served, make_spec, proof_of

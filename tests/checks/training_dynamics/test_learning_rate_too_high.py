@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.training_dynamics.learning_rate_too_high import learning_rate_too_high
-from mlflow_clfaudit.evidence.retraining import Contrast
 from mlflow_clfaudit.evidence.spec import Head, Layer
+from mlflow_clfaudit.evidence.trainings import Contrast
 from mlflow_clfaudit.evidence.units import LayerActivity
 from mlflow_clfaudit.types import Finding, Grade, Severity
 from tests.kit import (

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.training_dynamics.stuck_loss import stuck_loss
-from mlflow_clfaudit.evidence.labels import LabelSet
+from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.types import Severity
 from tests.kit import findings, make_history
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.training_dynamics.under_trained import under_trained
-from mlflow_clfaudit.evidence.forward import Served
 from mlflow_clfaudit.evidence.probes import Probe
-from mlflow_clfaudit.evidence.retraining import Continued
+from mlflow_clfaudit.evidence.served import Served
+from mlflow_clfaudit.evidence.trainings import Continued
 from mlflow_clfaudit.evidence.weights import OptimizerState
 from mlflow_clfaudit.types import Finding, Grade, Severity, Status
 from tests.kit import findings, make_fit, make_head, make_history, make_served, make_trial, outcome

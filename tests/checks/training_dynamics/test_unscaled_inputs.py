@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.training_dynamics.unscaled_inputs import unscaled_inputs
-from mlflow_clfaudit.evidence.retraining import Continued, Contrast
 from mlflow_clfaudit.evidence.scale import InputScale
+from mlflow_clfaudit.evidence.trainings import Continued, Contrast
 from mlflow_clfaudit.types import Grade, Severity
 from tests.kit import findings, make_contrast, make_served, proof_of, surer
 
