@@ -92,8 +92,23 @@ def area_under_curve(truth: np.ndarray, scores: np.ndarray) -> float | None:
 
 def cross_entropy(truth: np.ndarray, probabilities: np.ndarray) -> float:
     """Mean cross-entropy in nats; `probabilities` (N, K), clipped as Keras clips them."""
-    picked = np.clip(probabilities[np.arange(len(truth)), truth], TINY, 1.0)
-    return float(-np.mean(np.log(picked)))
+    return float(np.mean(log_losses(truth, probabilities)))
+
+
+def log_losses(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The cross-entropy of each row in nats, (N,)."""
+    return np.asarray(-np.log(np.clip(probabilities[np.arange(len(truth)), truth], TINY, 1.0)))
+
+
+def information_p_value(truth: np.ndarray, before: np.ndarray, after: np.ndarray) -> float:
+    """The p-value that probabilities `after` (N, K) say more than `before`: a one-sided paired t-test on log losses.
+
+    Diebold and Mariano's comparison of forecasts (1995), for independent rows.
+    """
+    gains = log_losses(truth, before) - log_losses(truth, after)
+    if np.ptp(gains) == 0:
+        return float(gains[0] <= 0)
+    return float(scipy.stats.ttest_1samp(gains, 0.0, alternative="greater").pvalue)
 
 
 def information_ratio(truth: np.ndarray, probabilities: np.ndarray, *, squared: bool = False) -> float | None:

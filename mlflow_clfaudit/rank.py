@@ -119,6 +119,13 @@ EXCLUSIONS = (
     Exclusion(_established("bottleneck"), _named("dead-units")),
     # What a callback ended was not ended by too few epochs or too small steps.
     Exclusion(_established("misconfigured-callback"), _named("under-trained", "stopped-early")),
+    # Probabilities that went on growing too sure of themselves are off because of that.
+    Exclusion(
+        lambda finding: finding.check == "overfit" and finding.level.at_least(Severity.WARN),
+        _named("uncalibrated-probabilities"),
+    ),
+    # A compiled metric that takes logits for probabilities is one fault, said of the metric and of the outputs.
+    Exclusion(_established("threshold-on-wrong-scale"), _named("outputs-not-probabilities")),
     # A validation slice of one class says nothing about when to stop.
     Exclusion(_named("single-class-validation"), _named("overfit", "stopped-early", "threshold-tuned-on-test")),
 )

@@ -127,6 +127,13 @@ def make_continued(
     return Continued("trained otherwise", factor, 5, before, after, *losses)
 
 
+def surer(right: float, wrong: int = 20) -> np.ndarray:
+    """Scores (200,) that give the true class this probability, give or take a little; of the first rows the other."""
+    wobble = np.random.default_rng(0).uniform(-0.02, 0.02, len(TRUTH))
+    named = np.where(np.arange(len(TRUTH)) < wrong, 1 - TRUTH, TRUTH)
+    return np.where(named == 1, right + wobble, 1 - right + wobble)
+
+
 def make_contrast(before: Served, control: Any, changed: Any, *, factor: float = 1.0) -> Contrast:
     """Two such trainings: as logged, after which the rows get `control`, and changed, after which `changed`."""
     return Contrast(make_continued(before, control), make_continued(before, changed, factor=factor))

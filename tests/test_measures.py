@@ -165,3 +165,16 @@ def test_what_is_computed_without_scipy_stats_is_what_it_gives() -> None:
     shift = measures.class_shift(first, second)
     assert shift.p_value == pytest.approx(stats.chi2_contingency(table, lambda_="log-likelihood").pvalue)
     assert shift.cramer == pytest.approx(stats.contingency.association(table, method="cramer"))
+
+
+def test_the_information_of_forecasts_is_compared_row_by_row() -> None:
+    random = np.random.default_rng(0)
+    truth = np.tile([0, 1], 30)
+    right = random.uniform(0.55, 0.75, 60)
+    before = np.column_stack([np.where(truth == 0, right, 1 - right), np.where(truth == 1, right, 1 - right)])
+    after = before.copy()
+    after[np.arange(60), truth] += 0.2
+    after[np.arange(60), 1 - truth] -= 0.2
+    assert measures.information_p_value(truth, before, after) < 1e-6
+    assert measures.information_p_value(truth, after, before) > 0.99
+    assert measures.information_p_value(truth, before, before) == 1.0

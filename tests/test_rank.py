@@ -252,3 +252,18 @@ def test_weights_of_classes_outrank_the_threshold_that_they_moved() -> None:
     threshold = finding("threshold-off", grade=Grade.B, area="thresholding", before=0.5, after=0.9)
     result = ranked(threshold, weights)
     assert (result.root_cause, result.verdict) == ("class-weight-overcorrected", Verdict.FAULTY)
+
+
+def test_a_metric_on_the_wrong_scale_is_one_fault() -> None:
+    scale = finding("threshold-on-wrong-scale", Severity.WARN, area="thresholding")
+    outputs = finding("outputs-not-probabilities", Severity.WARN)
+    result = ranked(outputs, scale)
+    assert result.root_cause == "threshold-on-wrong-scale"
+    assert (result.findings[1].level, result.findings[1].explained_by) == (Severity.INFO, "threshold-on-wrong-scale")
+
+
+def test_probabilities_that_overfitting_spoilt_are_no_second_fault() -> None:
+    overfit = finding("overfit", Severity.WARN, Grade.C, area="training_dynamics")
+    calibration = finding("uncalibrated-probabilities", Severity.WARN, Grade.B, area="thresholding")
+    assert order(calibration, overfit) == ["overfit", "uncalibrated-probabilities"]
+    assert ranked(calibration, replace(overfit, severity=Severity.INFO)).root_cause == "uncalibrated-probabilities"

@@ -22,10 +22,11 @@ MAX_CLASSES = 2_000
 class Permutation:
     """The relabelling `mapping` (unit → class, (K,) int) that fits one half of the rows best, judged on the other half.
 
-    `before` and `after` are accuracies without and with it, `p_value` the one-sided McNemar test between them, and
-    `information` U of the served probabilities against the relabelled truth, over all rows; None without
-    probabilities. `skill` is the balanced accuracy with it, above chance: 0 none, 1 all. `solved` says that the model
-    was fitted to the end by a solver, and is not wrong by the luck of a few steps.
+    Where the other half finds the same one, each half judges what was found on the other: all rows count. `before` and
+    `after` are accuracies without and with it, `p_value` the one-sided McNemar test between them, and `information` U
+    of the served probabilities against the relabelled truth, over all rows; None without probabilities. `skill` is the
+    balanced accuracy with it, above chance: 0 none, 1 all. `solved` says that the model was fitted to the end by a
+    solver, and is not wrong by the luck of a few steps.
     """
 
     mapping: np.ndarray
@@ -78,24 +79,31 @@ def relabelled(served: Served, *, class_rows: int = 10, seed: int = 0) -> Permut
         raise Missing("too few rows of a second class to match units with classes")
     order = np.random.default_rng(seed).permutation(served.rows)
     first, second = order[: served.rows // 2], order[served.rows // 2 :]
-    confusion = np.zeros((classes, classes))
-    np.add.at(confusion, (served.decision[first], served.truth[first]), 1)
-    # Of equally good matchings the one that leaves most units where they are.
-    units, found = scipy.optimize.linear_sum_assignment(-(confusion + 1e-3 * np.eye(classes))[:, common])
-    mapping = _completed(units, common[found], classes)
-    truth, decision = served.truth[second], served.decision[second]
+    mapping = _matched(served.decision[first], served.truth[first], common, classes)
+    again = _matched(served.decision[second], served.truth[second], common, classes)
+    judged = order if np.array_equal(mapping, again) else second
+    truth, decision = served.truth[judged], served.decision[judged]
     right, relabelled_right = decision == truth, mapping[decision] == truth
     return Permutation(
         mapping=mapping,
         before=float(np.mean(right)),
         after=float(np.mean(relabelled_right)),
         p_value=measures.mcnemar(right, relabelled_right),
-        rows=len(second),
+        rows=len(judged),
         information=_information(served, mapping),
         held_out=served.held_out,
         skill=_above_chance(truth, mapping[decision]),
         solved=served.head.kind == "Estimator",
     )
+
+
+def _matched(decision: np.ndarray, truth: np.ndarray, common: np.ndarray, classes: int) -> np.ndarray:
+    """The matching (K,) of units with the common classes under which most rows are right."""
+    confusion = np.zeros((classes, classes))
+    np.add.at(confusion, (decision, truth), 1)
+    # Of equally good matchings the one that leaves most units where they are.
+    units, found = scipy.optimize.linear_sum_assignment(-(confusion + 1e-3 * np.eye(classes))[:, common])
+    return _completed(units, common[found], classes)
 
 
 def _completed(units: np.ndarray, matched: np.ndarray, classes: int) -> np.ndarray:

@@ -47,10 +47,9 @@ def test_a_program_is_healthy_or_has_a_truth() -> None:
         Program("a", "f", untrained)
 
 
-def test_calibration_sees_no_odd_seed_and_no_report_family() -> None:
-    assert part(FAULTY, 0) == part(FAULTY, 2) == "calibration"
-    assert part(FAULTY, 1) == "report"
-    assert part(replace(FAULTY, family="base-text"), 0) == "report"
+def test_the_seeds_that_rules_were_mended_by_do_not_report() -> None:
+    assert part(0) == part(1) == "calibration"
+    assert part(2) == part(3) == "report"
 
 
 def test_the_digest_follows_functions_and_values_but_not_names() -> None:

@@ -13,6 +13,8 @@ from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 MAX_TABLE_COLUMNS = 4096
+# Of the model and three probes, each by its accuracy, its balanced accuracy and its ranking.
+TESTS = 12
 
 
 @check(
@@ -38,11 +40,13 @@ def labels_unrelated_to_inputs(
     ## How it is detected
     Neither the model, nor logistic regression on the inputs or on its last features, nor gradient boosting decides
     held-out rows better than chance: the one-sided binomial test against the largest class, a permutation test of the
-    balanced accuracy and a rank test of the scores of each class, all above `chance`. At least `fit_rows`
+    balanced accuracy and a rank test of the scores of each class. `chance` is the level of all of these tests
+    together (Bonferroni): at that level each, one of them let a third of the shuffled labels pass. At least `fit_rows`
     rows to learn from and `judge_rows` to judge on.
 
     ## Proof
-    The permutation test of the best of them.
+    The permutation test of the best of them. On tables it is an error, where the rows are enough to tell: the best of
+    them surely (95 %) stays within `margin` of the balanced accuracy of guessing.
 
     ## Fix
     Keep each row's label with it: shuffle with one permutation, `X, y = sklearn.utils.shuffle(X, y)`, join on the id.
@@ -60,9 +64,10 @@ def labels_unrelated_to_inputs(
     if trial.fit.rows < fit_rows or trial.judge.rows < judge_rows:
         return
     probes = [probe for probe in (input_probe, feature_probe) if probe is not None]
-    if any(_probe_beats_chance(probe, chance) for probe in probes):
+    level = chance / TESTS
+    if any(_probe_beats_chance(probe, level) for probe in probes):
         return
-    if _beats_chance(served.truth, served.decision, chance) or _ranks(served.truth, served.outputs, chance):
+    if _beats_chance(served.truth, served.decision, level) or _ranks(served.truth, served.outputs, level):
         return
     yield Finding(
         f"Neither the model nor a linear classifier tells the classes of {trial.judge.where} apart: rows and labels do "
@@ -74,9 +79,9 @@ def labels_unrelated_to_inputs(
 
 @labels_unrelated_to_inputs.proof
 def no_probe_learns_them(
-    finding: Finding, trial: Trial, input_probe: Probe, tree_probe: Probe, *, chance: float = 0.05
+    finding: Finding, trial: Trial, input_probe: Probe, tree_probe: Probe, *, chance: float = 0.05, margin: float = 0.1
 ) -> Finding | None:
-    if _probe_beats_chance(tree_probe, chance):
+    if _probe_beats_chance(tree_probe, chance / TESTS):
         return None
     best = max((input_probe, tree_probe), key=lambda probe: probe.balanced_accuracy)
     inputs = trial.fit.inputs
@@ -93,7 +98,7 @@ def no_probe_learns_them(
     return replace(
         finding,
         message=finding.message.replace("nor a linear classifier", "nor a linear classifier nor gradient boosting"),
-        severity=Severity.ERROR if is_table else Severity.WARN,
+        severity=Severity.ERROR if is_table and _surely_within(best, margin) else Severity.WARN,
         proof=proof,
     )
 
@@ -112,6 +117,15 @@ def permutation_p_value(truth: np.ndarray, decision: np.ndarray, *, resamples: i
         right = np.bincount(shuffled[shuffled == decision], minlength=len(classes))
         better += float(np.mean(right[present] / rows[present])) >= reached - 1e-12
     return (better + 1) / (resamples + 1)
+
+
+def _surely_within(probe: Probe, margin: float) -> bool:
+    """Whether the balanced accuracy is, with 95 % confidence, no more than `margin` above that of guessing."""
+    rows = np.bincount(probe.truth)
+    rows = rows[rows > 0]
+    share = probe.balanced_accuracy
+    deviation = float(np.sqrt(np.sum(share * (1 - share) / rows)) / len(rows))
+    return share + 1.645 * deviation <= 1 / len(rows) + margin
 
 
 def _beats_chance(truth: np.ndarray, decision: np.ndarray, chance: float) -> bool:

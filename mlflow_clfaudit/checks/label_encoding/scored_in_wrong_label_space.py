@@ -15,7 +15,7 @@ WRONG_SPACES = {
 
 @check(severity=Severity.ERROR, explains=("metric-misresolved", "argmax-on-one-column", "majority-accuracy"))
 def scored_in_wrong_label_space(
-    readings: tuple[Reading, ...], *, gap: float = 0.05, minimum_rows: int = 50
+    readings: tuple[Reading, ...], *, gap: float = 0.05, minimum_rows: int = 50, wide_gap: float = 0.5
 ) -> Iterator[Finding]:
     """The logged accuracy compares encoded predictions with labels that were not encoded.
 
@@ -25,7 +25,8 @@ def scored_in_wrong_label_space(
 
     ## How it is detected
     The logged accuracy is, to one row, that of the decisions against labels shifted by one or not encoded, and not
-    that against the encoded labels, from which it is `gap` away or more.
+    that against the encoded labels, from which it is `gap` away or more; on fewer than `minimum_rows`, where an
+    accuracy is one of few numbers, `wide_gap`.
 
     ## Proof
     Both accuracies, recomputed on the same rows.
@@ -42,11 +43,12 @@ def scored_in_wrong_label_space(
     Never.
     """
     for reading in readings:
-        if reading.score.kind != "accuracy" or reading.is_proper or reading.rows < minimum_rows:
+        if reading.score.kind != "accuracy" or reading.is_proper:
             continue
+        least = gap if reading.rows >= minimum_rows else wide_gap
         space = next((name for name in reading.matches if name in WRONG_SPACES), None)
         # Only where no simpler mistake gives the same number, and where it matters.
-        if space is None or reading.match != space or reading.proper - reading.score.value < gap:
+        if space is None or reading.match != space or reading.proper - reading.score.value < least:
             continue
         yield Finding(
             f"{reading.score.name} = {reading.score.value:.4g} compares {WRONG_SPACES[space]}: in one label space the "

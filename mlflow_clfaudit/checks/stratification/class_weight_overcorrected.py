@@ -29,6 +29,7 @@ WEIGHTS = {
         "baseline-wins",
         "majority-accuracy",
         "constant-prediction",
+        "under-trained",
     ),
 )
 def class_weight_overcorrected(
@@ -53,7 +54,7 @@ def class_weight_overcorrected(
     balanced accuracy is poor all the same; else information.
 
     ## Proof
-    The log loss with the weights divided out, on the same held-out rows.
+    The log loss, and the balanced accuracy where that gains, with the weights divided out, on the same held-out rows.
 
     ## Fix
     Keep natural weights and move the threshold, or divide the odds by w1/w0.
@@ -87,7 +88,8 @@ def class_weight_overcorrected(
     right = int(np.sum(served.decision == served.truth))
     below = float(scipy.stats.binomtest(right, served.rows, largest, alternative="less").pvalue) < significance
     decision = (corrected > 0.5).astype(np.int64)
-    better = measures.balanced_accuracy(served.truth, decision) - served.balanced_accuracy >= gain
+    divided = measures.balanced_accuracy(served.truth, decision)
+    better = divided - served.balanced_accuracy >= gain
     better = better and measures.mcnemar(served.decision == served.truth, decision == served.truth) < significance
     yield Finding(
         f"With class weights of {class_weighting.effective[0]:g} and {class_weighting.effective[1]:g} the mean output "
@@ -107,6 +109,9 @@ def class_weight_overcorrected(
         proof=Proof(
             Grade.B if served.held_out else Grade.C,
             f"log loss {losses[0].mean():.3f}, with the weights divided out of the odds {losses[1].mean():.3f}",
+            metric="balanced accuracy" if better else None,
+            before=served.balanced_accuracy if better else None,
+            after=divided if better else None,
             n=served.rows,
             p_value=p_value,
         ),

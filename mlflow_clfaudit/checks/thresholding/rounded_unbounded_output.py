@@ -12,7 +12,7 @@ from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 
-@check(severity=Severity.ERROR, explains=("loss-accuracy-divergence",))
+@check(severity=Severity.ERROR, explains=("loss-accuracy-divergence", "overfit"))
 def rounded_unbounded_output(
     served: Served,
     served_train: Served | None = None,

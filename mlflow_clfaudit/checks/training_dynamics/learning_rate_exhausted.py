@@ -32,6 +32,8 @@ def learning_rate_exhausted(
     *,
     left: float = 1e-3,
     idle: float = 0.2,
+    learnt: float = 0.8,
+    right: float = 0.95,
 ) -> Iterator[Finding]:
     """The learning rate had fallen to next to nothing before the network had learnt.
 
@@ -40,11 +42,12 @@ def learning_rate_exhausted(
 
     ## How it is detected
     The logged rate (or the saved one, where no curve was logged) is a thousandth of the first one or less, for a
-    fifth of the epochs and more, and the net did not learn (U below .5, fewer than nine rows in ten right).
+    fifth of the epochs and more, and the net did not learn well (U below .8, fewer than 19 rows in 20 right).
 
     ## Proof
     Training continued from the saved weights at the first rate for a tenth of the epochs: an error when balanced
-    accuracy rises by .10, a warning from .05, p < .01. Otherwise nothing is reported.
+    accuracy rises by .10, a warning from .05, p < .01, or when U rises by .1, p < .01 in a paired t-test on the log
+    losses. Otherwise nothing is reported.
 
     ## Fix
     `ReduceLROnPlateau(min_lr=1e-5)` with more patience, or a schedule as long as the training.
@@ -57,7 +60,7 @@ def learning_rate_exhausted(
     ## When it is legitimate
     A planned decay to zero after the net has converged.
     """
-    if served.has_learnt():
+    if served.has_learnt(information=learnt, right=right):
         return
     rates = history.learning_rate
     first = fit.learning_rate or (float(rates[0]) if rates is not None and len(rates) else None)
@@ -85,23 +88,27 @@ def continued_at_the_first_rate(
     clear_gain: float = 0.1,
     significance: float = 0.01,
 ) -> Finding | None:
-    after = continuation_trial.after
-    if continuation_trial.gain < gain or continuation_trial.p_value >= significance:
+    how = f"training continued at the first learning rate, {continuation_trial.duration}"
+    if continuation_trial.gain >= gain and continuation_trial.p_value < significance:
+        before, after = continuation_trial.before, continuation_trial.after
+        proof = Proof(
+            Grade.B,
+            how,
+            metric="balanced accuracy",
+            before=before.balanced_accuracy,
+            after=after.balanced_accuracy,
+            n=after.rows,
+            p_value=continuation_trial.p_value,
+        )
+    elif continuation_trial.informs():
+        proof = continuation_trial.information_proof(how)
+    else:
         return None
     return replace(
         finding,
         message=f"{finding.message[:-1]} before the network had learnt: {continuation_trial.duration} more at "
-        "the first rate lift balanced accuracy "
-        f"{continuation_trial.before.balanced_accuracy:.2f} → {after.balanced_accuracy:.2f}.",
+        f"the first rate lift {proof.metric} {proof.before:.2f} → {proof.after:.2f}.",
         severity=Severity.ERROR if continuation_trial.gain >= clear_gain else Severity.WARN,
         evidence={**finding.evidence, "trial": continuation_trial.summary},
-        proof=Proof(
-            Grade.B,
-            f"training continued at the first learning rate, {continuation_trial.duration}",
-            metric="balanced accuracy",
-            before=continuation_trial.before.balanced_accuracy,
-            after=after.balanced_accuracy,
-            n=after.rows,
-            p_value=continuation_trial.p_value,
-        ),
+        proof=proof,
     )

@@ -45,6 +45,8 @@ def learning_rate_too_high(
     epochs: int = 8,
     dead: float = 0.5,
     exploded: float = 3.0,
+    learnt: float = 0.8,
+    right: float = 0.95,
 ) -> Iterator[Finding]:
     """The learning rate is so high that the steps overshoot: the loss explodes, swings, or the units die.
 
@@ -53,10 +55,10 @@ def learning_rate_too_high(
     not help: the net has to begin anew.
 
     ## How it is detected
-    The net did not learn, its training rows included, and one of: a loss or an output that is not finite; training
-    rows that are predicted worse than by a constant; a loss that ends higher than it began, or that began at three
-    times a constant's; a loss that turns in two epochs of five and by a tenth of its size; half of the relu units
-    dead.
+    The net did not learn well, its training rows included (U below .8, fewer than 19 in 20 right), and one of: a loss
+    or an output that is not finite; training rows that are predicted worse than by a constant; a loss that ends higher
+    than it began, or that began at three times a constant's; a loss that turns in two epochs of five and by a tenth of
+    its size; half of the relu units dead.
 
     ## Proof
     Trained anew for a third of the epochs (of a short training more)
@@ -73,11 +75,12 @@ def learning_rate_too_high(
     ```
 
     ## When it is legitimate
-    High rates that work (SGD at 3.0 on squared errors), cyclical rates, warm restarts: nets that learnt are not
-    judged.
+    High rates that work (SGD at 3.0 on squared errors), cyclical rates, warm restarts: nets that learnt
+    well are not judged, others only by what a slower training reaches.
     """
     rows = served_train or served
-    if rows.has_learnt() or served.has_learnt() or not served.tells_classes:
+    well = any(item.has_learnt(information=learnt, right=right) for item in (rows, served))
+    if well or not served.tells_classes:
         return
     losses = history.loss if history is not None else None
     if spec is not None and any(_penalised(layer) for layer in spec.layers):

@@ -24,7 +24,12 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
     ),
 )
 def over_regularised(
-    spec: Spec, served: Served, served_train: Served | None = None, *, dropout: float = 0.5
+    spec: Spec,
+    served: Served,
+    served_train: Served | None = None,
+    *,
+    dropout: float = 0.5,
+    learnt: float = 0.8,
 ) -> Iterator[Finding]:
     """Dropout or weight penalties keep the network from learning its own training rows.
 
@@ -33,12 +38,13 @@ def over_regularised(
     has nothing to be kept from.
 
     ## How it is detected
-    The net did not learn its training rows (U below .5, fewer than nine in ten right), and it has a dropout of .5 and
-    more or a penalty on weights or outputs.
+    The net did not learn its training rows well (U below .8), and it has a dropout of .5 and more or a penalty on
+    weights or outputs.
 
     ## Proof
     Training continued from the saved weights with and without them: without, balanced accuracy rises by .10 (error)
-    or .05 (warning) over both the logged net and the same training with them, p < .01. Otherwise nothing is reported.
+    or .05 (warning) over both the logged net and the same training with them, p < .01; or U by .1 (warning), p < .01
+    in a paired t-test on the log losses. Otherwise nothing is reported.
 
     ## Fix
     A tenth of the penalty, dropout at .2.
@@ -55,7 +61,7 @@ def over_regularised(
     the training rows than on validation rows are normal under dropout.
     """
     rows = served_train or served
-    if rows.has_learnt() or not served.tells_classes:
+    if rows.skill >= learnt or not served.tells_classes:
         return
     found = {layer.name: said for layer in spec.layers if (said := _regularised(layer, dropout))}
     if found:
@@ -80,7 +86,7 @@ def continued_without(
     least = min(changed.gain, unregularised_trials.gain)
     p_value = max(changed.p_value, unregularised_trials.p_value)
     if least < gain or p_value >= significance:
-        return None
+        return _more_informed(finding, unregularised_trials) if unregularised_trials.informs() else None
     return replace(
         finding,
         message=f"{finding.message[:-1]}: {changed.duration} more without lift balanced accuracy "
@@ -97,6 +103,19 @@ def continued_without(
             n=changed.after.rows,
             p_value=p_value,
         ),
+    )
+
+
+def _more_informed(finding: Finding, trials: Contrast) -> Finding:
+    """The decisions are about as good either way; what the probabilities say is not."""
+    control, changed = trials.control, trials.changed
+    return replace(
+        finding,
+        message=f"{finding.message[:-1]}: {changed.duration} more without lift U {changed.before.skill:.2f} → "
+        f"{changed.after.skill:.2f}; with, {control.after.skill:.2f}.",
+        severity=Severity.WARN,
+        evidence={**finding.evidence, "trials": [control.summary, changed.summary]},
+        proof=trials.information_proof(f"training continued without dropout and penalties, {changed.duration}"),
     )
 
 

@@ -21,6 +21,10 @@ def overfit(
     drop: float = 0.02,
     errors: float = 2.0,
     restored: float = 0.05,
+    knew: float = 0.1,
+    useless: float = 0.2,
+    unlearnt: float = 0.2,
+    minimum_rows: int = 100,
 ) -> Iterator[Finding]:
     """The network went on learning its training rows after it had become worse on others.
 
@@ -30,8 +34,9 @@ def overfit(
     ## How it is detected
     Over ten epochs and more: the validation loss had its minimum before the last fifth of the epochs and ends 20 %
     above it, while the training loss went on falling. A warning when the validation accuracy fell too, by .02 and by
-    two standard errors from its mean around the minimum; otherwise an info: probabilities that grow too sure of
-    themselves.
+    two standard errors from its mean around the minimum, or when the saved probabilities say next to nothing on the
+    held-out rows (U below .2) and those of the minimum said more (by .2). Otherwise an info: probabilities that grow
+    too sure of themselves.
 
     ## Proof
     The curves (C).
@@ -67,15 +72,39 @@ def overfit(
         rows = served.rows if served is not None else 1_000
         fell = then - now
         enough = fell >= drop and fell >= errors * float(np.sqrt(max(then * (1 - then), 1e-9) / rows))
+    then_known = _information(served, lowest, minimum_rows)
+    now_known = None if served is None else served.information
+    worthless = False
+    if then_known is not None and now_known is not None and then_known >= knew:
+        worthless = now_known < min(useless, then_known - unlearnt)
     said = f"The validation loss fell to {lowest:.3g} at epoch {best + 1} of {len(validation)} and ends at {last:.3g}"
     said += f" while the training loss fell from {train[best]:.3g} to {train[-1]:.3g}"
+    if enough:
+        said += f"; validation accuracy lost {fell:.3f}."
+    elif worthless:
+        said += (
+            f"; of what the probabilities said then (U {then_known:.2f}), next to nothing is left ({now_known:.2f})."
+        )
+    else:
+        said += "; validation accuracy did not suffer."
     yield Finding(
-        f"{said}; validation accuracy lost {fell:.3f}." if enough else f"{said}; validation accuracy did not suffer.",
+        said,
         fix='EarlyStopping(monitor="val_loss", patience=5, restore_best_weights=True)',
-        severity=Severity.WARN if enough else Severity.INFO,
+        severity=Severity.WARN if enough or worthless else Severity.INFO,
         evidence={"best_epoch": best + 1, "lowest": lowest, "last": last, "accuracy_lost": fell},
         proof=Proof(Grade.C, "the logged curves", metric="validation loss", before=last, after=lowest),
     )
+
+
+def _information(served: Served | None, loss: float, minimum_rows: int) -> float | None:
+    """U of a validation loss, where that is a cross-entropy on the rows that the model is judged on."""
+    if served is None or served.split != "validation" or served.rows < minimum_rows or served.head.loss is None:
+        return None
+    if not served.head.loss.is_cross_entropy:
+        return None
+    shares = served.shares[served.shares > 0]
+    constant = float(-np.sum(shares * np.log(shares)))
+    return 1.0 - loss / constant if constant > 0 else None
 
 
 def _is_restored(served: Served, lowest: float, last: float, restored: float) -> bool:

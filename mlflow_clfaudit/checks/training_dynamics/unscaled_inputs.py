@@ -55,8 +55,9 @@ def unscaled_inputs(
     The net trained anew for a third of the epochs (of a short training more),
     on the inputs as they are and on standardised ones, judged on the
     same rows: an error when U rises by .1 and the decisions are better than those of both the same training and the
-    logged net, p < .01; only an info when it does not help, or when no more is shown for a net that learnt fairly (U
-    of .5, or nine rows in ten right). Where neither training learns anything in that time, the suspicion stays a
+    logged net, p < .01; a warning when only the probabilities are, U by .1, p < .01 in a paired t-test on the log
+    losses; only an info when it does not help, or when no more is shown for a net that learnt fairly (U of .5, or nine
+    rows in ten right). Where neither training learns anything in that time, the suspicion stays a
     warning.
 
     ## Fix
@@ -130,6 +131,8 @@ def standardised_in_the_same_time(
     if not helps or scaled_trials.gain < 0:
         return replace(finding, severity=Severity.INFO, unproven="standardising the inputs did not help")
     proven = p_value < significance and min(scaled_trials.gain, scaled.gain) >= gain
+    if not proven and scaled_trials.informs():
+        return _more_informed(finding, scaled_trials, proof.how)
     if served.has_learnt() and not proven:
         return replace(finding, severity=Severity.INFO, unproven="the network learnt fairly from them as they are")
     said = f" Standardised, {scaled.duration} reach balanced accuracy {scaled.after.balanced_accuracy:.2f}; "
@@ -139,4 +142,16 @@ def standardised_in_the_same_time(
         message=finding.message + said,
         severity=Severity.ERROR if proven else Severity.WARN,
         proof=proof if proven else replace(proof, grade=Grade.C),
+    )
+
+
+def _more_informed(finding: Finding, trials: Contrast, how: str) -> Finding:
+    """The decisions are about as good either way; what the probabilities say is not."""
+    raw, scaled, whole = trials.control.after.skill, trials.changed.after.skill, trials.changed.before.skill
+    said = f" Standardised, {trials.changed.duration} reach U {scaled:.2f}; as they are, {raw:.2f}; the whole run "
+    return replace(
+        finding,
+        message=f"{finding.message}{said}{whole:.2f}.",
+        severity=Severity.WARN,
+        proof=trials.information_proof(how),
     )

@@ -35,6 +35,15 @@ def test_shuffled_labels_fire_with_a_permutation_test() -> None:
     assert "gradient boosting" in finding.message
 
 
+def test_shuffled_labels_do_not_pass_by_the_luck_of_many_tests() -> None:
+    assert sum(bool(found(trial_of(0.0, rows=250, seed=seed))) for seed in range(12)) >= 11
+
+
+def test_a_probe_that_is_lucky_on_few_rows_makes_it_a_warning() -> None:
+    (finding,) = found(trial_of(0.0, rows=210, seed=6))
+    assert finding.level is Severity.WARN
+
+
 def test_sequences_stay_a_warning() -> None:
     (finding,) = found(trial_of(0.0, shape=(20, 3), dtype="i4"))
     assert finding.level is Severity.WARN

@@ -20,6 +20,10 @@ def test_a_number_that_only_the_wrong_space_gives(space: str) -> None:
     assert (proof_of(finding).before, proof_of(finding).after) == (0.0, 0.98)
 
 
+def test_a_wide_gap_shows_on_few_rows() -> None:
+    assert len(findings(scored_in_wrong_label_space, readings=(reading("label space", rows=36),))) == 1
+
+
 @pytest.mark.parametrize(
     "found",
     [
@@ -27,7 +31,7 @@ def test_a_number_that_only_the_wrong_space_gives(space: str) -> None:
         reading("argmax", "label space"),
         reading("label space", value=0.97),
         reading("label space", kind="auc"),
-        reading("label space", rows=20),
+        reading("label space", rows=20, value=0.6),
         reading("shuffled"),
     ],
     ids=["right", "argmax first", "no difference", "auc", "few rows", "another mistake"],

@@ -5,7 +5,7 @@ from scipy.special import expit
 from mlflow_clfaudit.checks.stratification.class_weight_overcorrected import class_weight_overcorrected
 from mlflow_clfaudit.types import Grade, Severity
 from tests.checks.stratification.test_class_weight_without_effect import TRUTH, given
-from tests.kit import findings, make_served
+from tests.kit import findings, make_served, proof_of
 
 
 def overcorrected(gap: float) -> object:
@@ -33,3 +33,16 @@ def test_information_where_decisions_are_good() -> None:
 @pytest.mark.parametrize("weights", [{0: 1.0, 1: 1.0}, {0: 9.0, 1: 1.0}], ids=["equal", "the other way"])
 def test_quiet_where_weights_do_not_explain_it(weights: object) -> None:
     assert findings(class_weight_overcorrected, **given(weights, served=overcorrected(1.0))) == ()
+
+
+def test_the_balanced_accuracy_with_the_weights_divided_out_is_part_of_the_proof() -> None:
+    truth = np.tile([0, 1], 200)
+    random = np.random.default_rng(0)
+    logits = 3.0 * (3.0 * (truth - 0.5) + random.normal(0, 1, 400))
+    (finding,) = findings(
+        class_weight_overcorrected,
+        **{**given({0: 1.0, 1: 40.0}), "served": make_served(expit(logits + np.log(40)), truth)},
+    )
+    assert finding.level is Severity.WARN
+    proof = proof_of(finding)
+    assert (proof.after or 0.0) > (proof.before or 0.0) + 0.05

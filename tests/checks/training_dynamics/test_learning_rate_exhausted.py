@@ -20,6 +20,7 @@ from tests.kit import (
     make_served,
     make_spec,
     proof_of,
+    surer,
 )
 
 SERVED = make_served(FLAT, TRUTH)
@@ -43,6 +44,13 @@ def test_more_epochs_at_the_first_rate_help(after: np.ndarray, level: Severity) 
     assert finding.level is level
     assert "from 0.001 to 1e-07 for 50% of the epochs before the network had learnt" in finding.message
     assert (proof_of(finding).grade, proof_of(finding).before) == (Grade.B, 0.5)
+
+
+def test_a_warning_where_only_the_probabilities_say_more() -> None:
+    trial = make_continued(make_served(surer(0.6), TRUTH), surer(0.8))
+    (finding,) = judged(history(1e-3, 1e-7), continuation_trial=trial)
+    assert finding.level is Severity.WARN
+    assert "lift U 0.20 → 0.48" in finding.message
 
 
 def test_the_saved_rate_counts_where_no_curve_was_logged() -> None:

@@ -6,7 +6,7 @@ import pytest
 from mlflow_clfaudit.checks.training_dynamics.over_regularised import over_regularised
 from mlflow_clfaudit.evidence.spec import Layer
 from mlflow_clfaudit.types import Finding, Grade, Severity
-from tests.kit import FLAT, GOOD, SLIGHT, TRUTH, findings, make_contrast, make_served, make_spec, proof_of
+from tests.kit import FLAT, GOOD, SLIGHT, TRUTH, findings, make_contrast, make_served, make_spec, proof_of, surer
 
 SERVED = make_served(FLAT, TRUTH)
 DROPOUT = Layer("dropout", "Dropout", {"rate": 0.9})
@@ -44,6 +44,16 @@ def test_training_without_lifts_it(changed: np.ndarray, level: Severity) -> None
         "dropout 0.9 in dropout, l2 1 in hidden: 5 epochs more without lift balanced accuracy 0.50" in finding.message
     )
     assert (proof_of(finding).grade, proof_of(finding).before) == (Grade.B, 0.5)
+
+
+def test_a_warning_where_only_the_probabilities_say_more_without() -> None:
+    unsure = make_served(surer(0.6), TRUTH)
+    trials = make_contrast(unsure, surer(0.65), surer(0.8))
+    (finding,) = judged(DROPOUT, served=unsure, unregularised_trials=trials)
+    assert finding.level is Severity.WARN
+    assert "5 epochs more without lift U 0.20 → 0.48; with, 0.29" in finding.message
+    assert (proof_of(finding).grade, proof_of(finding).metric) == (Grade.B, "U")
+    assert judged(DROPOUT, served=unsure, unregularised_trials=make_contrast(unsure, surer(0.95), surer(0.95))) == ()
 
 
 @pytest.mark.parametrize("both", [FLAT, GOOD], ids=["neither helps", "it was only stopped early"])

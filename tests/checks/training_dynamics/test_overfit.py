@@ -39,6 +39,18 @@ def test_info_when_only_the_probabilities_suffered(accuracy: Any) -> None:
     assert finding.message.endswith("validation accuracy did not suffer.")
 
 
+def test_a_warning_when_next_to_nothing_is_left_of_the_probabilities() -> None:
+    (finding,) = judged(served=make_served(np.full(200, 0.4), TRUTH), val_accuracy=np.full(20, 0.85))
+    assert finding.level is Severity.WARN
+    assert "of what the probabilities said then (U 0.42), next to nothing is left (-0.03)" in finding.message
+
+
+def test_info_when_they_had_never_said_anything() -> None:
+    served = make_served(np.full(200, 0.3), TRUTH)
+    (finding,) = judged(served=served, val_accuracy=np.full(20, 0.85), val_loss=VALIDATION + 0.28)
+    assert finding.level is Severity.INFO
+
+
 def test_the_last_weights_are_served() -> None:
     (finding,) = judged(served=confident(float(np.exp(-0.78))))
     assert finding.level is Severity.WARN

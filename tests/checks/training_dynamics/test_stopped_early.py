@@ -5,7 +5,7 @@ import pytest
 
 from mlflow_clfaudit.checks.training_dynamics.stopped_early import stopped_early
 from mlflow_clfaudit.types import Finding, Grade, Severity
-from tests.kit import GOOD, SLIGHT, TRUTH, findings, make_continued, make_history, make_served, proof_of
+from tests.kit import GOOD, SLIGHT, TRUTH, findings, make_continued, make_history, make_served, proof_of, surer
 
 SERVED = make_served(SLIGHT, TRUTH)
 LATER = make_continued(SERVED, GOOD, losses=(0.6, 0.4))
@@ -26,6 +26,15 @@ def test_more_epochs_would_have_decided_better(losses: Any) -> None:
     assert finding.level is Severity.WARN
     assert "in the last 10 epochs of 20; 5 epochs more lift balanced accuracy 0.58 → 1.00" in finding.message
     assert (proof.grade, proof.before, proof.after) == (Grade.B, 0.58, 1.0)
+
+
+@pytest.mark.parametrize(("right", "said"), [(0.8, "lift U 0.60 → 0.72"), (0.6, None)], ids=["learnt", "has not"])
+def test_more_epochs_would_have_said_more(right: float, said: str | None) -> None:
+    unsure = make_served(surer(right, wrong=8), TRUTH)
+    trial = make_continued(unsure, surer(right + 0.1, wrong=8), losses=(0.6, 0.4))
+    found = judged(FALLING, served=unsure, continuation_trial=trial)
+    assert [finding.level for finding in found] == ([Severity.WARN] if said else [])
+    assert all(said in finding.message for finding in found if said)
 
 
 def test_unproven_it_is_an_info() -> None:

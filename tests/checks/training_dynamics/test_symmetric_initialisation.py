@@ -7,7 +7,7 @@ from mlflow_clfaudit.checks.training_dynamics.symmetric_initialisation import sy
 from mlflow_clfaudit.evidence.spec import Layer
 from mlflow_clfaudit.evidence.weights import Weights
 from mlflow_clfaudit.types import Finding, Grade, Severity
-from tests.kit import FLAT, GOOD, TRUTH, findings, make_contrast, make_head, make_served, make_spec, proof_of
+from tests.kit import FLAT, GOOD, TRUTH, findings, make_contrast, make_head, make_served, make_spec, proof_of, surer
 
 SERVED = make_served(FLAT, TRUTH)
 DRAWN = np.random.default_rng(0).normal(size=(10, 8))
@@ -88,6 +88,15 @@ def test_units_that_dropout_drove_apart_are_reported_where_glorot_learns() -> No
     assert finding.level is Severity.ERROR
     assert "began as copies of each other (Ones)" in finding.message
     assert (proof_of(finding).grade, proof_of(finding).after) == (Grade.B, 1.0)
+
+
+def test_a_warning_where_only_the_probabilities_say_more_from_glorot() -> None:
+    unsure = make_served(surer(0.6), TRUTH)
+    trials = make_contrast(unsure, surer(0.6), surer(0.8))
+    (finding,) = judged(DRAWN, DRIVEN, served=unsure, redrawn_trials=trials)
+    assert finding.level is Severity.WARN
+    assert "From Glorot's draw, 5 epochs reach U 0.48; from the logged one 0.20" in finding.message
+    assert (proof_of(finding).grade, proof_of(finding).metric) == (Grade.B, "U")
 
 
 def test_quiet_about_them_where_it_does_not() -> None:

@@ -7,7 +7,7 @@ from mlflow_clfaudit.checks.training_dynamics.unscaled_inputs import unscaled_in
 from mlflow_clfaudit.evidence.scale import InputScale
 from mlflow_clfaudit.evidence.trainings import Continued, Contrast
 from mlflow_clfaudit.types import Grade, Severity
-from tests.kit import findings, make_served
+from tests.kit import findings, make_contrast, make_served, proof_of, surer
 
 TRUTH = np.tile([0, 1], 100)
 BAD = make_served(np.full(200, 0.4), TRUTH)
@@ -49,6 +49,15 @@ def test_error_when_standardised_inputs_learn() -> None:
     assert finding.level is Severity.ERROR
     assert finding.proof is not None
     assert (finding.proof.grade, finding.proof.before, finding.proof.after) == (Grade.B, 0.5, 1.0)
+
+
+def test_a_warning_where_only_the_probabilities_say_more_standardised() -> None:
+    unsure = make_served(surer(0.6), TRUTH)
+    trials = make_contrast(unsure, surer(0.55), surer(0.8))
+    (finding,) = findings(unscaled_inputs, input_scales=LARGE, served=unsure, scaled_trials=trials)
+    assert finding.level is Severity.WARN
+    assert "reach U 0.48; as they are, 0.11; the whole run 0.20" in finding.message
+    assert (proof_of(finding).grade, proof_of(finding).metric) == (Grade.B, "U")
 
 
 def test_info_when_standardising_does_not_help() -> None:
