@@ -1,11 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.activation_loss.double_activation import double_activation
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.types import Finding, Grade, Severity
-from tests.kit import findings, make_head, make_history, make_labels, proof_of
+from tests.kit import findings, make_head, make_history, make_labels, make_served, proof_of
 
 LOGITS = {"from_logits": True}
 FLOOR = math.log(1 + 9 / math.e)
@@ -49,6 +50,41 @@ def test_two_classes_on_one_unit() -> None:
     finding = only(head=head, labels=labels, history=make_history(loss=[0.7, 0.545]))
     assert finding.evidence["floor"] == pytest.approx(0.4 * 0.3133 + 0.6 * 0.6931, abs=1e-4)
     assert finding.level is Severity.ERROR
+
+
+def test_two_classes_on_one_unit_whose_labels_are_not_known() -> None:
+    head = make_head(1, "sigmoid", "binary_crossentropy", loss_options=LOGITS, backend="torch")
+    assert only(head=head, history=make_history(loss=[0.7, 0.545])).level is Severity.WARN
+
+
+@pytest.mark.parametrize(
+    ("head", "criterion", "outputs", "served_again"),
+    [
+        (make_head(3, "softmax", None, kind="Module"), "CrossEntropyLoss", np.eye(3) * 0.97 + 0.01, 0.5644),
+        (make_head(1, "sigmoid", None, kind="Module"), "BCEWithLogitsLoss", np.array([0.02, 0.98, 0.98]), 0.447),
+    ],
+    ids=["softmax", "sigmoid"],
+)
+def test_a_network_of_pytorch_whose_logged_loss_is_that_of_a_second_one(
+    head: Head, criterion: str, outputs: np.ndarray, served_again: float
+) -> None:
+    truth = [0, 1, 2] if len(outputs.shape) == 2 else [0, 1, 1]
+    given = {"head": head, "labels": make_labels(train=truth), "served": make_served(outputs, truth, head=head)}
+    finding = only(**given, history=make_history(loss=[0.9, served_again], val_loss=[0.9, served_again]))
+    assert (finding.level, finding.variant) == (Severity.ERROR, "criterion")
+    assert criterion in finding.message
+    proof = proof_of(finding)
+    assert (proof.grade, proof.after) == (Grade.A, pytest.approx(served_again, rel=0.01))
+    other = make_history(loss=[0.9, served_again * 1.1], val_loss=[0.9, served_again * 1.1])
+    assert findings(double_activation, **given, history=other) == (), "the logged loss is another"
+
+
+def test_a_network_of_pytorch_that_did_not_run_stays_suspected() -> None:
+    head = make_head(3, "softmax", None, kind="Module")
+    finding = only(head=head, history=make_history(loss=[0.9, 0.56]))
+    assert finding.level is Severity.INFO
+    assert "are not at hand" in finding.unproven
+    assert findings(double_activation, head=head, history=make_history(loss=[0.9, 0.2])) == (), "below the floor"
 
 
 def test_a_softmax_behind_a_softmax() -> None:

@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.training_dynamics.solver_not_converged import solver_not_converged
-from mlflow_clfaudit.evidence.estimators import Solver
+from mlflow_clfaudit.evidence.solvers import Solver
 from mlflow_clfaudit.types import Grade, Severity
-from tests.kit import findings, proof_of
+from tests.kit import findings, make_history, proof_of
 from tests.runs import make_run
 
 
@@ -27,6 +28,23 @@ def test_each_solver_is_judged_for_itself() -> None:
         "MLPClassifier",
         "LinearSVC",
     ]
+
+
+@pytest.mark.parametrize(
+    ("losses", "level", "said"),
+    [
+        (None, Severity.INFO, "the best is the last."),
+        ([0.5] * 10, Severity.INFO, "the best is the last."),
+        (list(np.linspace(0.9, 0.3, 10)), Severity.WARN, "fell by 31% in the last 20% of them."),
+    ],
+    ids=["no curve", "a flat curve", "a falling curve"],
+)
+def test_boosting_that_was_best_in_its_last_round(losses: list[float] | None, level: Severity, said: str) -> None:
+    history = None if losses is None else make_history(val_loss=losses)
+    (finding,) = findings(solver_not_converged, solvers=(Solver("XGBClassifier", 10, 10, True),), history=history)
+    assert finding.level is level
+    assert finding.message.endswith(said)
+    assert finding.fix == "n_estimators=100, with the same early_stopping_rounds"
 
 
 @pytest.mark.parametrize(
