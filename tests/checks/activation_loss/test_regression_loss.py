@@ -64,6 +64,30 @@ def test_ordered_classes_that_round_right_stay_info() -> None:
     assert finding.level is Severity.INFO
 
 
+def test_a_line_without_a_classifier_of_the_same_rows_stays_info() -> None:
+    truth = np.tile([0, 1, 2], 50)
+    judge = make_served(np.ones(150), truth, head=NUMBER)
+    given = {"head": NUMBER, "labels": THREE, "served": judge, "trial": make_trial(judge, judge)}
+    fewer = make_probe(truth[:90], decision=truth[:90], served=np.ones(90, dtype=int))
+    for probe in ({}, {"feature_probe": fewer}):
+        finding = only(**given, **probe)
+        assert (finding.level, finding.proof) == (Severity.INFO, None)
+
+
+@pytest.mark.parametrize(
+    ("library", "two", "three"),
+    [
+        ("XGBoost", 'objective="binary:logistic"', 'objective="multi:softprob", num_class=3'),
+        ("LightGBM", 'objective="binary"', 'objective="multiclass", num_class=3'),
+        ("CatBoost", 'CatBoostClassifier(loss_function="Logloss")', 'CatBoostClassifier(loss_function="MultiClass")'),
+    ],
+)
+def test_boosted_trees_are_told_the_objective_of_their_library(library: str, two: str, three: str) -> None:
+    head = make_head(1, "linear", "mean_squared_error", kind="Estimator", layer=library)
+    assert only(head=head, labels=make_labels(train=[0, 1] * 20)).fix == two
+    assert only(head=head, labels=THREE).fix == three
+
+
 def test_percentage_error_of_label_0() -> None:
     head = make_head(1, "sigmoid", "mean_absolute_percentage_error")
     labels = make_labels(train=[0, 1] * 20)

@@ -4,7 +4,7 @@ from scipy.special import expit
 
 from mlflow_clfaudit.checks.thresholding.uncalibrated_probabilities import uncalibrated_probabilities
 from mlflow_clfaudit.types import Severity, Status
-from tests.kit import findings, make_served, outcome
+from tests.kit import findings, make_head, make_served, outcome
 
 
 def drawn(rows: int = 1500, *, seed: int = 0, scale: float = 1.0, shift: float = 0.0) -> object:
@@ -40,6 +40,20 @@ def test_quiet_on_calibrated_softmax() -> None:
     probabilities = random.dirichlet([0.4, 0.4, 0.4], 1000)
     truth = np.array([random.choice(3, p=row) for row in probabilities])
     assert findings(uncalibrated_probabilities, served=make_served(probabilities, truth)) == ()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "truth"),
+    [(np.linspace(0.5, 0.9, 1500), np.ones(1500)), (np.full(1500, 0.9), np.arange(1500) % 2)],
+    ids=["one class", "one confidence"],
+)
+def test_quiet_where_there_is_nothing_to_compare(outputs: np.ndarray, truth: np.ndarray) -> None:
+    assert findings(uncalibrated_probabilities, served=make_served(outputs, truth)) == ()
+
+
+def test_skipped_without_probabilities() -> None:
+    served = make_served(np.linspace(-3, 3, 1500), np.arange(1500) % 2, head=make_head(1, "linear", None))
+    assert outcome(uncalibrated_probabilities, served=served).status is Status.SKIPPED
 
 
 def test_skipped_on_few_or_training_rows() -> None:
