@@ -23,13 +23,13 @@ from mlflow_clfaudit import Verdict, audit_run, child
 from mlflow_clfaudit.cli import cli
 from mlflow_clfaudit.errors import NotWritable, UsageError
 from mlflow_clfaudit.evidence.architecture import Layer, Spec
+from mlflow_clfaudit.finder import Finder
 from mlflow_clfaudit.measures import balanced_accuracy
 from mlflow_clfaudit.names import REPAIR_OF
 from mlflow_clfaudit.repair.measured import compare
 from mlflow_clfaudit.repair.mending import repair_run
 from mlflow_clfaudit.repair.script import layer_line, script_of, unified_diff
 from mlflow_clfaudit.repair.words import to_text
-from mlflow_clfaudit.watch import Finder
 from tests.kit import make_fit, make_served
 
 quiet = pytest.mark.filterwarnings("ignore:[\\s\\S]*softmax over axis:UserWarning")

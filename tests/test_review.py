@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
-from mlflow_clfaudit.cli import cli, exit_code
+from mlflow_clfaudit.cli import cli
 from mlflow_clfaudit.names import REVIEW
 from mlflow_clfaudit.report.html import to_html
 from mlflow_clfaudit.report.json import to_dict
@@ -19,6 +19,7 @@ from mlflow_clfaudit.report.markdown import description, to_markdown
 from mlflow_clfaudit.report.text import to_text
 from mlflow_clfaudit.report.words import review_sentence
 from mlflow_clfaudit.review import known_from, read_review, review_of, unreviewed
+from mlflow_clfaudit.sweep import exit_code
 from mlflow_clfaudit.types import Report, Review, Severity, Verdict, Word
 from tests.report.samples import CAUSE, HOSTILE, WARNING, make_report
 from tests.runs import make_run

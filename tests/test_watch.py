@@ -23,9 +23,10 @@ from mlflow.exceptions import MlflowException
 
 from mlflow_clfaudit import audit_run
 from mlflow_clfaudit.errors import AuditError, LeftAlone, NotWritable, TrackingUnreachable
+from mlflow_clfaudit.finder import OVERLAP_MS, Finder, rules
 from mlflow_clfaudit.lease import LEASE, Owner, is_leased, leases
 from mlflow_clfaudit.names import LEFT_ALONE
-from mlflow_clfaudit.watch import OVERLAP_MS, Finder, Watcher, rules
+from mlflow_clfaudit.watch import Watcher
 from tests.test_attach import Constant, log_ordered_run
 
 
@@ -319,7 +320,7 @@ def test_what_the_hook_left_to_the_watcher_is_found_without_a_model(tracking_uri
 
 
 def test_many_runs_that_ended_at_once_are_all_found(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlflow_clfaudit.watch.PAGE", 2)
+    monkeypatch.setattr("mlflow_clfaudit.finder.PAGE", 2)
     client = MlflowClient()
     runs = finished(3)
     for number in range(7):
@@ -336,7 +337,7 @@ def test_many_runs_that_ended_at_once_are_all_found(tracking_uri: str, monkeypat
 def test_what_a_look_dealt_with_is_not_read_again_while_runs_keep_coming(
     tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlflow_clfaudit.watch.PAGE", 3)
+    monkeypatch.setattr("mlflow_clfaudit.finder.PAGE", 3)
     client = MlflowClient()
     for run_id in finished(7, loss=False):
         client.set_terminated(run_id, end_time=int(time.time() * 1000) - 2 * OVERLAP_MS)
@@ -363,7 +364,7 @@ def test_what_a_look_dealt_with_is_not_read_again_while_runs_keep_coming(
 def test_a_look_that_found_enough_leaves_the_older_ones_for_the_next(
     tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlflow_clfaudit.watch.PAGE", 3)
+    monkeypatch.setattr("mlflow_clfaudit.finder.PAGE", 3)
     (old,) = finished()
     MlflowClient().set_terminated(old, end_time=int(time.time() * 1000) - 2 * OVERLAP_MS)
     new = finished(3)
@@ -405,7 +406,7 @@ def test_registered_versions_are_seen_to_while_runs_keep_coming(tracking_uri: st
 
 
 def test_verdicts_of_earlier_rules_are_renewed_if_asked(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlflow_clfaudit.watch.__version__", "2.1.0")
+    monkeypatch.setattr("mlflow_clfaudit.finder.__version__", "2.1.0")
 
     def audit(run_id: str) -> Any:
         MlflowClient().set_tag(run_id, "clfaudit.version", "2.1.0")

@@ -35,7 +35,7 @@ import sys, mlflow
 from functools import partial
 from mlflow import MlflowClient
 from mlflow_clfaudit.lease import Owner
-from mlflow_clfaudit.watch import Finder, Watcher, auditor
+from mlflow_clfaudit.finder import Finder; from mlflow_clfaudit.watch import Watcher, auditor
 client = MlflowClient()
 watcher = Watcher(Finder(client), auditor(client.tracking_uri, tier="static"), Owner(seconds=20.0))
 for watched in watcher.watch(every=0.5, warning=print):

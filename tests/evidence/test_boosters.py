@@ -12,9 +12,9 @@ import pytest
 from sklearn.datasets import make_classification
 
 from mlflow_clfaudit import audit_run
-from mlflow_clfaudit.types import Finding, Report, Severity, Status, Verdict
-from tests.evidence.test_estimators import NAMES, Table, alarms, audited, table
+from mlflow_clfaudit.types import Severity, Status, Verdict
 from tests.kit import proof_of
+from tests.table import NAMES, Table, alarms, audited, found, log_curves, log_rows, table
 
 pytestmark = pytest.mark.slow
 xgboost = pytest.importorskip("xgboost")
@@ -28,19 +28,9 @@ def log(flavor: str, model: Any, rows: Table, folder: Path, *, metrics: dict[str
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             getattr(mlflow, flavor).log_model(model, name="model", pip_requirements=[flavor])
-        for split in ("train", "val", "test"):
-            for kind in ("X", "y"):
-                np.save(folder / f"{kind}_{split}.npy", getattr(rows, f"{kind.lower()}_{split}"))
-                mlflow.log_artifact(str(folder / f"{kind}_{split}.npy"), "data")
-        for name, values in (metrics or {}).items():
-            for step, value in enumerate(values):
-                mlflow.log_metric(name, value, step=step)
+        log_rows(rows, folder)
+        log_curves(metrics or {})
     return str(run.info.run_id)
-
-
-def found(report: Report, check: str) -> Finding:
-    (finding,) = [item for item in report.findings if item.check == check]
-    return finding
 
 
 def of_xgboost(rows: Table, rounds: int = 20, **params: Any) -> tuple[Any, dict[str, list[float]]]:

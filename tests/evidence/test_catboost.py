@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_classification
 
-from mlflow_clfaudit.types import Finding, Report, Severity, Status, Verdict
-from tests.evidence.test_estimators import NAMES, Table, alarms, audited, table
+from mlflow_clfaudit.types import Severity, Status, Verdict
 from tests.kit import proof_of
+from tests.table import NAMES, Table, alarms, audited, found, log_rows, table
 
 pytestmark = pytest.mark.slow
 catboost = pytest.importorskip("catboost")
@@ -27,17 +27,9 @@ def fitted(kind: str, rows: Table, **options: Any) -> Any:
 def log(model: Any, rows: Table, folder: Path, **metrics: float) -> str:
     with mlflow.start_run() as run:
         mlflow.catboost.log_model(model, name="model", pip_requirements=["catboost"])
-        for split in ("train", "val", "test"):
-            for kind in ("X", "y"):
-                np.save(folder / f"{kind}_{split}.npy", getattr(rows, f"{kind.lower()}_{split}"))
-                mlflow.log_artifact(str(folder / f"{kind}_{split}.npy"), "data")
+        log_rows(rows, folder)
         mlflow.log_metrics(metrics)
     return str(run.info.run_id)
-
-
-def found(report: Report, check: str) -> Finding:
-    (finding,) = [item for item in report.findings if item.check == check]
-    return finding
 
 
 @pytest.mark.parametrize("name", ["two", "text", "one against all", "weights of equal classes"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,55 +12,24 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.datasets import make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, train_test_split
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from mlflow_clfaudit import audit_run
 from mlflow_clfaudit.evidence.class_indices import known_indices
 from mlflow_clfaudit.evidence.estimators import Estimator
 from mlflow_clfaudit.evidence.label_set import LabelSet
-from mlflow_clfaudit.types import Report, Severity, Status, Verdict
+from mlflow_clfaudit.types import Status, Verdict
 from tests.kit import proof_of
+from tests.table import NAMES, Table, alarms, audited, log_rows, table
 
 pytestmark = pytest.mark.slow
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of a classification task in three splits."""
-
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_val: np.ndarray
-    y_val: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-
-
-def table(classes: int = 2, *, share: float = 0.5, seed: int = 0, names: list[str] | None = None) -> Table:
-    """1500 rows of 8 columns; `share` of them of class 0 where there are two classes."""
-    x, y = make_classification(
-        1_500,
-        8,
-        n_informative=5,
-        n_classes=classes,
-        weights=[share] if classes == 2 else None,
-        class_sep=1.2,
-        flip_y=0.02,
-        random_state=seed,
-    )
-    codes = y if names is None else np.array(names)[y]
-    x_train, x_rest, y_train, y_rest = train_test_split(x, codes, test_size=800, stratify=codes, random_state=0)
-    x_val, x_test, y_val, y_test = train_test_split(x_rest, y_rest, test_size=400, stratify=y_rest, random_state=0)
-    return Table(x_train, y_train, x_val, y_val, x_test, y_test)
 
 
 def log(
@@ -79,11 +47,7 @@ def log(
         mlflow.sklearn.log_model(
             model, name="model", serialization_format=serialization, pip_requirements=["scikit-learn"], **options
         )
-        for split in ("train", "val", "test"):
-            for kind in ("X", "y"):
-                name = f"{kind}_{split}"
-                np.save(folder / f"{name}.npy", changed.get(name, getattr(rows, name.lower())))
-                mlflow.log_artifact(str(folder / f"{name}.npy"), "data")
+        log_rows(rows, folder, **changed)
         answers = model.predict(rows.x_test)
         score = accuracy or (lambda truth, answered: float(np.mean(truth == answered)))
         mlflow.log_metric("test_accuracy", score(rows.y_test, answers))
@@ -96,15 +60,6 @@ def trusted(model: Any) -> list[str]:
     return list(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
 
 
-def audited(run_id: str, **options: Any) -> Report:
-    return audit_run(run_id, dry_run=True, **options)
-
-
-def alarms(report: Report) -> list[str]:
-    return [f"{item.check}: {item.message}" for item in report.findings if item.level.at_least(Severity.WARN)]
-
-
-NAMES = ["ant", "bee", "cat"]
 BOOSTED = HistGradientBoostingClassifier(max_iter=15, random_state=0)
 HEALTHY: dict[str, tuple[Any, Table]] = {
     "three classes": (LogisticRegression(), table(3)),

@@ -35,7 +35,7 @@ AUDITED = "SELECT COUNT(*) FROM tags WHERE key = 'clfaudit.verdict' AND value = 
 WATCHING = """
 import sys, time
 from mlflow_clfaudit.cli import cli
-from mlflow_clfaudit.watch import Finder
+from mlflow_clfaudit.finder import Finder
 look = Finder.look
 def timed(self):
     began, worked = time.monotonic(), time.process_time()
