@@ -235,10 +235,6 @@ class Optimizer:
         rate = self.options.get("learning_rate")
         return float(rate) if isinstance(rate, int | float) else None
 
-    @property
-    def scheduled(self) -> bool:
-        return isinstance(self.options.get("learning_rate"), dict)
-
 
 @dataclass(frozen=True)
 class Spec:

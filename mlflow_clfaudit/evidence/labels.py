@@ -84,22 +84,11 @@ def labels(
 @provides()
 def train_labels(labels: Labels) -> LabelSet:
     """The labels that were trained on."""
-    return _split(labels, "train")
-
-
-@provides()
-def validation_labels(labels: Labels) -> LabelSet:
-    """The labels of the validation rows."""
-    return _split(labels, "validation")
-
-
-def _split(labels: Labels, split: str) -> LabelSet:
-    if split not in labels.splits:
+    if labels.train is None:
         raise Missing(
-            f"the run has no {split} labels",
-            f'np.save("y_{split}.npy", y_{split}); mlflow.log_artifact("y_{split}.npy", "data")',
+            "the run has no train labels", 'np.save("y_train.npy", y_train); mlflow.log_artifact("y_train.npy", "data")'
         )
-    return labels.splits[split]
+    return labels.train
 
 
 def _united(classes: list[np.ndarray]) -> np.ndarray:
