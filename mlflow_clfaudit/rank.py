@@ -110,6 +110,10 @@ EXCLUSIONS = (
     Exclusion(_established("encoder-refit", "misaligned-rows"), _named("overfit", "stopped-early")),
     # Weights of classes that move every score move the threshold with them.
     Exclusion(_established("class-weight-overcorrected"), _named("threshold-off", "uncalibrated-probabilities")),
+    Exclusion(
+        lambda finding: _established("class-weight-overcorrected")(finding) and finding.level.at_least(Severity.WARN),
+        _named("under-trained"),
+    ),
     # A head that can be fitted to features which a fading gradient left as they were drawn is no want of steps.
     Exclusion(
         lambda finding: finding.check == "vanishing-gradient" and finding.level.at_least(Severity.WARN),

@@ -267,3 +267,9 @@ def test_probabilities_that_overfitting_spoilt_are_no_second_fault() -> None:
     calibration = finding("uncalibrated-probabilities", Severity.WARN, Grade.B, area="thresholding")
     assert order(calibration, overfit) == ["overfit", "uncalibrated-probabilities"]
     assert ranked(calibration, replace(overfit, severity=Severity.INFO)).root_cause == "uncalibrated-probabilities"
+
+
+def test_weights_of_classes_outrank_the_training_that_they_bent() -> None:
+    weights = finding("class-weight-overcorrected", Severity.WARN, Grade.B, area="stratification")
+    assert order(UNDER_TRAINED, weights)[0] == "class-weight-overcorrected"
+    assert order(UNDER_TRAINED, replace(weights, severity=Severity.INFO))[0] == "under-trained"

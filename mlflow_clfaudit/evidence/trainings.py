@@ -66,6 +66,11 @@ class Continued:
         """That the decisions after the training beat those before it, on the same rows."""
         return measures.accuracy_p_value(self.after.truth, self.before.decision, self.after.decision)
 
+    def decision_proof(self, how: str) -> Proof:
+        """The gain in balanced accuracy as the proof of a finding."""
+        before, after = self.before.balanced_accuracy, self.after.balanced_accuracy
+        return Proof(Grade.B, how, "balanced accuracy", before, after, self.after.rows, self.p_value)
+
     @property
     def information_p_value(self) -> float:
         """That the probabilities after the training say more than those before it."""

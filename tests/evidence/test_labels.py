@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
-from mlflow_clfaudit.evidence import labels as module
+from mlflow_clfaudit.evidence import label_set as module
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.label_set import LabelSet, label_set
 from mlflow_clfaudit.evidence.labels import Labels

@@ -59,8 +59,8 @@ def clipped_output(head: Head) -> Iterator[Finding]:
     from_logits=True. On rows, those without a gradient are counted, or class logits that are 0 on most rows.
 
     ## Proof
-    The rows without a gradient on the saved weights; where harm was done, a refit of the last layer on the same
-    features that decides better.
+    The rows without a gradient on the saved weights: an error where one in a hundred is wrong besides, for it stays so.
+    Where a refit of the last layer on the same features decides better, or next to no row has a gradient, a blocker.
 
     ## Fix
     `activation="sigmoid"` for one unit, `activation="softmax"` for one unit a class.

@@ -43,8 +43,8 @@ def logits_in_probability_loss(
     no gradient and the share that is wrong besides are counted.
 
     ## Proof
-    The rows without a gradient on the saved weights; where harm was done, a refit of the last layer on the same
-    features that decides better.
+    The rows without a gradient on the saved weights: an error where one in a hundred is wrong besides, for it stays so.
+    Where a refit of the last layer on the same features decides better, or next to no row has a gradient, a blocker.
 
     ## Fix
     `loss=keras.losses.BinaryCrossentropy(from_logits=True)` with metrics at threshold 0, or an output layer with
@@ -58,7 +58,7 @@ def logits_in_probability_loss(
     ```
 
     ## When it is legitimate
-    Never, but it may be harmless: where decisions are right at .5 and no refit does better it is a warning. A linear
+    Never, but it may be harmless: where the rows without a gradient are right all the same, it is a warning. A linear
     head with from_logits=True, a hinge or a squared loss, or with a function behind it is not this finding.
     """
     loss = head.loss
@@ -106,13 +106,14 @@ def judged_on_rows(
     # Where next to no row has a gradient, whatever the features are worth, training can go nowhere from here.
     stuck = share >= stuck_share and wrong_dead >= 10 * wrong_share
     harmed = refit is not None or stuck or (feature_probe is None and wrong_dead >= wrong_share)
-    severity = Severity.WARN
-    if harmed:
-        severity = Severity.BLOCKER if wrong_dead >= wrong_share else Severity.ERROR
+    lost = wrong_dead >= wrong_share
+    severity = Severity.ERROR if harmed or lost else Severity.WARN
+    if harmed and lost:
+        severity = Severity.BLOCKER
     counted = f"{share:.0%} of {served.where} have no gradient, {wrong_dead:.1%} are wrong besides"
-    verdict = "" if harmed else f"; decisions are right all the same (balanced accuracy {served.balanced_accuracy:.2f})"
-    if not harmed and served.balanced_accuracy < 0.8:
-        verdict = "; a refitted last layer does no better"
+    verdict = "" if harmed else f" (balanced accuracy {served.balanced_accuracy:.2f})"
+    if not harmed:
+        verdict = ("; a refitted last layer does no better" if lost else "; decisions are right all the same") + verdict
     proof = refit or Proof(
         Grade.A,
         "outputs outside of (1e-7, 1 - 1e-7) on the saved weights: the loss clips them",

@@ -50,21 +50,21 @@ def ordered_batches(
         return
     codes, size = split_codes.codes["train"], fit.batch_size or 32
     z = measures.runs_test(codes)
-    batches = [codes[start : start + size] for start in range(0, len(codes), size)]
-    share = float(np.mean([len(np.unique(batch)) == 1 for batch in batches]))
-    held = float(np.mean([len(np.unique(batch)) for batch in batches]))
-    shares = np.bincount(codes) / len(codes)
-    expected = float(np.sum(1 - (1 - shares) ** size))
-    one_class = share >= single_class
-    if z >= order or not (one_class or held <= few * expected) or len(batches) < 2 or size < 2:
+    if z >= order or not 2 <= size < len(codes):
         return
-    said = f"{share:.0%} of the {len(batches)} batches hold one class"
+    classes = np.array([len(np.unique(codes[start : start + size])) for start in range(0, len(codes), size)])
+    share, held = float(np.mean(classes == 1)), float(np.mean(classes))
+    expected = float(np.sum(1 - (1 - np.bincount(codes) / len(codes)) ** size))
+    one_class = share >= single_class
+    if not one_class and held > few * expected:
+        return
+    said = f"{share:.0%} of the {len(classes)} batches hold one class"
     if not one_class:
         said = f"a batch holds {held:.1f} classes; in random order it would hold {expected:.1f}"
     yield Finding(
         f"shuffle=False over rows that are ordered by class (runs test z = {z:.0f}): {said}.",
         fix="fit(..., shuffle=True)",
-        evidence={"runs_z": z, "single_class_batches": share, "batches": len(batches), "classes_a_batch": held},
+        evidence={"runs_z": z, "single_class_batches": share, "batches": len(classes), "classes_a_batch": held},
     )
 
 

@@ -10,7 +10,7 @@ from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Spec
 from mlflow_clfaudit.evidence.trainings import Continued
 from mlflow_clfaudit.registry import check
-from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+from mlflow_clfaudit.types import Finding, Severity
 
 
 @check(
@@ -90,25 +90,17 @@ def continued_at_the_first_rate(
 ) -> Finding | None:
     how = f"training continued at the first learning rate, {continuation_trial.duration}"
     if continuation_trial.gain >= gain and continuation_trial.p_value < significance:
-        before, after = continuation_trial.before, continuation_trial.after
-        proof = Proof(
-            Grade.B,
-            how,
-            metric="balanced accuracy",
-            before=before.balanced_accuracy,
-            after=after.balanced_accuracy,
-            n=after.rows,
-            p_value=continuation_trial.p_value,
-        )
+        proof = continuation_trial.decision_proof(how)
+        severity = Severity.ERROR if continuation_trial.gain >= clear_gain else Severity.WARN
     elif continuation_trial.informs():
-        proof = continuation_trial.information_proof(how)
+        proof, severity = continuation_trial.information_proof(how), Severity.WARN
     else:
         return None
     return replace(
         finding,
         message=f"{finding.message[:-1]} before the network had learnt: {continuation_trial.duration} more at "
         f"the first rate lift {proof.metric} {proof.before:.2f} → {proof.after:.2f}.",
-        severity=Severity.ERROR if continuation_trial.gain >= clear_gain else Severity.WARN,
+        severity=severity,
         evidence={**finding.evidence, "trial": continuation_trial.summary},
         proof=proof,
     )

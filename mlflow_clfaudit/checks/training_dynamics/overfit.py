@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import scipy
 
+from mlflow_clfaudit import measures
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.registry import check
@@ -35,8 +37,8 @@ def overfit(
     Over ten epochs and more: the validation loss had its minimum before the last fifth of the epochs and ends 20 %
     above it, while the training loss went on falling. A warning when the validation accuracy fell too, by .02 and by
     two standard errors from its mean around the minimum, or when the saved probabilities say next to nothing on the
-    held-out rows (U below .2) and those of the minimum said more (by .2). Otherwise an info: probabilities that grow
-    too sure of themselves.
+    held-out rows (U below .2) and those of the minimum said more (by .2, and by two standard errors of the mean log
+    loss). Otherwise an info: probabilities that grow too sure of themselves.
 
     ## Proof
     The curves (C).
@@ -72,19 +74,16 @@ def overfit(
         rows = served.rows if served is not None else 1_000
         fell = then - now
         enough = fell >= drop and fell >= errors * float(np.sqrt(max(then * (1 - then), 1e-9) / rows))
-    then_known = _information(served, lowest, minimum_rows)
-    now_known = None if served is None else served.information
-    worthless = False
-    if then_known is not None and now_known is not None and then_known >= knew:
-        worthless = now_known < min(useless, then_known - unlearnt)
+    worthless = None
+    if served is not None:
+        worthless = _worthless(served, lowest, errors, knew, useless, unlearnt, minimum_rows)
     said = f"The validation loss fell to {lowest:.3g} at epoch {best + 1} of {len(validation)} and ends at {last:.3g}"
     said += f" while the training loss fell from {train[best]:.3g} to {train[-1]:.3g}"
     if enough:
         said += f"; validation accuracy lost {fell:.3f}."
     elif worthless:
-        said += (
-            f"; of what the probabilities said then (U {then_known:.2f}), next to nothing is left ({now_known:.2f})."
-        )
+        known, left = worthless
+        said += f"; of what the probabilities said then (U {known:.2f}), next to nothing is left ({left:.2f})."
     else:
         said += "; validation accuracy did not suffer."
     yield Finding(
@@ -96,15 +95,21 @@ def overfit(
     )
 
 
-def _information(served: Served | None, loss: float, minimum_rows: int) -> float | None:
-    """U of a validation loss, where that is a cross-entropy on the rows that the model is judged on."""
-    if served is None or served.split != "validation" or served.rows < minimum_rows or served.head.loss is None:
-        return None
-    if not served.head.loss.is_cross_entropy:
+def _worthless(
+    served: Served, lowest: float, errors: float, knew: float, useless: float, unlearnt: float, minimum_rows: int
+) -> tuple[float, float] | None:
+    """U of the lowest validation loss and of the served probabilities, where next to nothing is left of it."""
+    loss, probabilities = served.head.loss, served.probabilities
+    if served.split != "validation" or served.rows < minimum_rows or loss is None or not loss.is_cross_entropy:
         return None
     shares = served.shares[served.shares > 0]
     constant = float(-np.sum(shares * np.log(shares)))
-    return 1.0 - loss / constant if constant > 0 else None
+    if probabilities is None or served.information is None or constant == 0:
+        return None
+    then, now = 1.0 - lowest / constant, served.information
+    losses = measures.log_losses(served.truth, probabilities)
+    risen = float(losses.mean()) - lowest >= errors * float(scipy.stats.sem(losses))
+    return (then, now) if risen and then >= knew and now < min(useless, then - unlearnt) else None
 
 
 def _is_restored(served: Served, lowest: float, last: float, restored: float) -> bool:
@@ -114,6 +119,5 @@ def _is_restored(served: Served, lowest: float, last: float, restored: float) ->
         return False
     if not served.head.is_known_by_answers and (loss is None or not loss.is_cross_entropy):
         return False
-    picked = np.clip(served.probabilities[np.arange(served.rows), served.truth], 1e-7, 1.0)
-    own = float(-np.mean(np.log(picked)))
+    own = measures.cross_entropy(served.truth, served.probabilities)
     return abs(own - lowest) <= restored * lowest < abs(own - last)

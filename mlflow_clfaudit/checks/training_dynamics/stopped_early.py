@@ -10,7 +10,7 @@ from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.trainings import Continued
 from mlflow_clfaudit.registry import check
-from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+from mlflow_clfaudit.types import Finding, Severity
 
 
 @check(severity=Severity.INFO, explains=("baseline-wins",))
@@ -91,16 +91,7 @@ def continued_as_logged(
         return None
     how = f"training continued as logged, {continuation_trial.duration}"
     if continuation_trial.gain >= gain and continuation_trial.p_value < significance:
-        before, after = continuation_trial.before, continuation_trial.after
-        proof = Proof(
-            Grade.B,
-            how,
-            metric="balanced accuracy",
-            before=before.balanced_accuracy,
-            after=after.balanced_accuracy,
-            n=after.rows,
-            p_value=continuation_trial.p_value,
-        )
+        proof = continuation_trial.decision_proof(how)
     elif continuation_trial.before.skill >= informed and continuation_trial.informs(
         information_gain=information_gain, significance=significance
     ):

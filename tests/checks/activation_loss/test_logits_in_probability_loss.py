@@ -51,15 +51,15 @@ def test_wrong_rows_without_gradient_and_a_better_refit_make_it_a_blocker() -> N
     assert (proof_of(finding).before, proof_of(finding).after) == (0.5, 1.0)
 
 
-def test_wrong_rows_that_no_refit_gets_right_are_not_blamed_on_the_loss() -> None:
+def test_wrong_rows_that_no_refit_gets_right_are_an_error_and_no_blocker() -> None:
     truth = np.tile([0, 1], 100)
     outputs = np.full(200, 0.7)
     outputs[:40] = 4.0
     served = make_served(outputs, truth, head=LINEAR)
     probe = make_probe(truth, decision=np.ones(200, dtype=int), served=np.ones(200, dtype=int))
     finding = only(head=LINEAR, served=served, feature_probe=probe)
-    assert finding.level is Severity.WARN
-    assert "no better" in finding.message
+    assert finding.level is Severity.ERROR
+    assert "10.0% are wrong besides; a refitted last layer does no better" in finding.message
 
 
 def test_a_net_without_any_gradient_is_stuck_whatever_its_features_are_worth() -> None:
