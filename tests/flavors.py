@@ -26,7 +26,8 @@ from sklearn.svm import SVC
 from mlflow_clfaudit import audit_run
 from mlflow_clfaudit.types import AREAS, Outcome, Report, Severity, Status
 from tests.evidence import test_boosters, test_estimators, test_portable, test_pytorch
-from tests.evidence.test_estimators import Table, table
+from tests.evidence.test_estimators import table
+from tests.logged import log_rows
 
 PAGE = Path(__file__).parents[1] / "docs" / "flavors.md"
 RAN = (Status.PASSED, Status.FIRED)
@@ -61,13 +62,6 @@ def keras_run(folder: Path) -> str:
             for step, value in enumerate(curve):
                 mlflow.log_metric(name, value, step=step)
     return str(run.info.run_id)
-
-
-def log_rows(rows: Table, folder: Path) -> None:
-    for split in ("train", "val", "test"):
-        for kind in ("X", "y"):
-            np.save(folder / f"{kind}_{split}.npy", getattr(rows, f"{kind.lower()}_{split}"))
-            mlflow.log_artifact(str(folder / f"{kind}_{split}.npy"), "data")
 
 
 def estimator_run(make: Callable[[], Any]) -> Callable[[Path], str]:

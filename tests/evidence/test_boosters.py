@@ -14,7 +14,8 @@ from sklearn.datasets import make_classification
 from mlflow_clfaudit import audit_run
 from mlflow_clfaudit.types import Finding, Report, Severity, Status, Verdict
 from tests.evidence.test_estimators import NAMES, Table, alarms, audited, table
-from tests.kit import proof_of
+from tests.kit import proof_of, ran
+from tests.logged import log_rows
 
 pytestmark = pytest.mark.slow
 xgboost = pytest.importorskip("xgboost")
@@ -28,10 +29,7 @@ def log(flavor: str, model: Any, rows: Table, folder: Path, *, metrics: dict[str
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             getattr(mlflow, flavor).log_model(model, name="model", pip_requirements=[flavor])
-        for split in ("train", "val", "test"):
-            for kind in ("X", "y"):
-                np.save(folder / f"{kind}_{split}.npy", getattr(rows, f"{kind.lower()}_{split}"))
-                mlflow.log_artifact(str(folder / f"{kind}_{split}.npy"), "data")
+        log_rows(rows, folder)
         for name, values in (metrics or {}).items():
             for step, value in enumerate(values):
                 mlflow.log_metric(name, value, step=step)
@@ -122,10 +120,11 @@ def test_healthy_trees_are_judged_and_found_healthy(name: str, tracking_uri: str
     assert report.verdict is Verdict.HEALTHY
     assert report.headline.startswith(f"{flavor} · 400 validation rows")
     assert not report.outcomes_of(Status.FAILED)
-    ran = {outcome.check for outcome in report.outcomes if outcome.status in (Status.PASSED, Status.FIRED)}
-    assert {"permuted-labels", "majority-accuracy", "uncalibrated-probabilities", "outputs-not-probabilities"} <= ran
+    assert {"permuted-labels", "majority-accuracy", "uncalibrated-probabilities", "outputs-not-probabilities"} <= ran(
+        report
+    )
     # The curves of autologging are a history.
-    assert ("overfit" in ran) == (metrics is not None)
+    assert ("overfit" in ran(report)) == (metrics is not None)
 
 
 @pytest.mark.long

@@ -12,7 +12,8 @@ from sklearn.datasets import make_classification
 
 from mlflow_clfaudit.types import Finding, Report, Severity, Status, Verdict
 from tests.evidence.test_estimators import NAMES, Table, alarms, audited, table
-from tests.kit import proof_of
+from tests.kit import proof_of, ran
+from tests.logged import log_rows
 
 pytestmark = pytest.mark.slow
 catboost = pytest.importorskip("catboost")
@@ -27,10 +28,7 @@ def fitted(kind: str, rows: Table, **options: Any) -> Any:
 def log(model: Any, rows: Table, folder: Path, **metrics: float) -> str:
     with mlflow.start_run() as run:
         mlflow.catboost.log_model(model, name="model", pip_requirements=["catboost"])
-        for split in ("train", "val", "test"):
-            for kind in ("X", "y"):
-                np.save(folder / f"{kind}_{split}.npy", getattr(rows, f"{kind.lower()}_{split}"))
-                mlflow.log_artifact(str(folder / f"{kind}_{split}.npy"), "data")
+        log_rows(rows, folder)
         mlflow.log_metrics(metrics)
     return str(run.info.run_id)
 
@@ -52,8 +50,7 @@ def test_healthy_trees_are_judged_and_found_healthy(name: str, tracking_uri: str
     assert report.verdict is Verdict.HEALTHY
     assert report.headline == "catboost · 400 validation rows · CatBoost, CPU"
     assert not report.outcomes_of(Status.FAILED)
-    ran = {outcome.check for outcome in report.outcomes if outcome.status in (Status.PASSED, Status.FIRED)}
-    assert {"permuted-labels", "majority-accuracy", "uncalibrated-probabilities"} <= ran
+    assert {"permuted-labels", "majority-accuracy", "uncalibrated-probabilities"} <= ran(report)
 
 
 def test_classes_on_a_number_line_are_found(tracking_uri: str, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ from mlflow_clfaudit.evidence.estimators import Estimator
 from mlflow_clfaudit.evidence.forward import known_indices
 from mlflow_clfaudit.evidence.labels import LabelSet
 from mlflow_clfaudit.types import Report, Severity, Status, Verdict
-from tests.kit import proof_of
+from tests.kit import proof_of, ran
+from tests.logged import log_rows
 
 pytestmark = pytest.mark.slow
 
@@ -79,11 +80,7 @@ def log(
         mlflow.sklearn.log_model(
             model, name="model", serialization_format=serialization, pip_requirements=["scikit-learn"], **options
         )
-        for split in ("train", "val", "test"):
-            for kind in ("X", "y"):
-                name = f"{kind}_{split}"
-                np.save(folder / f"{name}.npy", changed.get(name, getattr(rows, name.lower())))
-                mlflow.log_artifact(str(folder / f"{name}.npy"), "data")
+        log_rows(rows, folder, **changed)
         answers = model.predict(rows.x_test)
         score = accuracy or (lambda truth, answered: float(np.mean(truth == answered)))
         mlflow.log_metric("test_accuracy", score(rows.y_test, answers))
@@ -129,13 +126,12 @@ def test_a_healthy_estimator_is_judged_and_found_healthy(name: str, tracking_uri
     assert report.verdict is Verdict.HEALTHY
     assert "scikit-learn, CPU" in report.headline
     assert not [outcome for outcome in report.outcomes if outcome.status is Status.FAILED]
-    ran = {outcome.check for outcome in report.outcomes if outcome.status in (Status.PASSED, Status.FIRED)}
-    assert {"permuted-labels", "scored-in-wrong-label-space", "majority-accuracy"} <= ran
+    assert {"permuted-labels", "scored-in-wrong-label-space", "majority-accuracy"} <= ran(report)
     # A threshold is a matter of two classes.
-    assert ("threshold-off" in ran) == (len(np.unique(rows.y_train)) == 2)
+    assert ("threshold-off" in ran(report)) == (len(np.unique(rows.y_train)) == 2)
     # A network of scikit-learn keeps its losses.
-    assert ("stuck-loss" in ran) == (name == "network")
-    assert ("class-weight-overcorrected" in ran) == (name == "balanced weights")
+    assert ("stuck-loss" in ran(report)) == (name == "network")
+    assert ("class-weight-overcorrected" in ran(report)) == (name == "balanced weights")
     of_layers = {outcome.check for outcome in report.outcomes if "no layers" in (outcome.reason or "")}
     assert {"no-nonlinearity", "bottleneck"} <= of_layers
 

@@ -17,7 +17,8 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.pytorch import _must_be_harmless
 from mlflow_clfaudit.types import Confidence, Finding, Report, Severity, Status, Verdict
 from tests.evidence.test_estimators import Table, alarms, audited, table
-from tests.kit import proof_of
+from tests.kit import proof_of, ran
+from tests.logged import log_rows
 
 pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch")
@@ -56,10 +57,7 @@ def log(model: Any, rows: Table, folder: Path, curves: dict[str, list[float]], *
         if pickled:
             options = {"serialization_format": "pickle"}
         mlflow.pytorch.log_model(model, name="model", pip_requirements=["torch"], **options)
-        for split in ("train", "val", "test"):
-            for kind in ("X", "y"):
-                np.save(folder / f"{kind}_{split}.npy", getattr(rows, f"{kind.lower()}_{split}"))
-                mlflow.log_artifact(str(folder / f"{kind}_{split}.npy"), "data")
+        log_rows(rows, folder)
         for name, values in curves.items():
             for step, value in enumerate(values):
                 mlflow.log_metric(name, value, step=step)
@@ -69,10 +67,6 @@ def log(model: Any, rows: Table, folder: Path, curves: dict[str, list[float]], *
 def found(report: Report, check: str) -> Finding:
     (finding,) = [item for item in report.findings if item.check == check]
     return finding
-
-
-def ran(report: Report) -> set[str]:
-    return {outcome.check for outcome in report.outcomes if outcome.status in (Status.PASSED, Status.FIRED)}
 
 
 def cross_entropy(outputs: Any, truth: Any) -> Any:
