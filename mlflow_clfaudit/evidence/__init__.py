@@ -26,6 +26,8 @@ MODULES = (
     "scale",
     "boosters",
     "estimators",
+    "torch_graph",
+    "criterion",
     "pytorch",
     "portable",
     "classes",
