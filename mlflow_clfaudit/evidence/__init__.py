@@ -29,6 +29,7 @@ MODULES = (
     "torch_graph",
     "criterion",
     "pytorch",
+    "transformers",
     "portable",
     "classes",
     "labels",
