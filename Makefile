@@ -8,8 +8,8 @@ bin := .venv/bin
 installed := .venv/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help env browser demo test test-long test-matrix coverage accuracy bench overhead new-check docs site screenshots format \
-	lint types clean
+.PHONY: help env browser demo test test-long test-matrix test-lowest pip-audit coverage accuracy bench seeds overhead \
+	new-check flavors docs site screenshots format lint types clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,13 @@ test-long: env browser ## the tests that take minutes
 test-matrix: ## the main path with older MLflows, mlflow-skinny, PostgreSQL and S3, for docs/versions.md (minutes, gigabytes)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(call debian,postgresql)
 	$(PYTHON) -m tests.matrix
+
+test-lowest: ## of these, the row with the lowest version of every dependency
+	$(PYTHON) -m tests.matrix lowest
+
+pip-audit: env ## known vulnerabilities of the installed packages, as osv.dev lists them
+	$(bin)/python -m pip install --quiet pip-audit
+	$(bin)/python -m pip_audit --vulnerability-service osv --skip-editable
 
 # Measured by the fast tests of the checks and of the ranking; it only rises, and 100 is where it goes.
 judgement_floor := 94

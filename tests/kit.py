@@ -18,7 +18,7 @@ from mlflow_clfaudit.evidence.spec import Head, Loss, Spec
 from mlflow_clfaudit.evidence.trainings import Continued, Contrast
 from mlflow_clfaudit.examine import examine_one
 from mlflow_clfaudit.registry import Check
-from mlflow_clfaudit.types import Finding, Outcome, Proof, Status
+from mlflow_clfaudit.types import Finding, Outcome, Proof, Report, Status
 
 # Two classes of a hundred rows and what one sigmoid may say of them: nothing, a little (balanced accuracy .58), all.
 TRUTH = np.tile([0, 1], 100)
@@ -43,6 +43,11 @@ def proof_of(finding: Finding) -> Proof:
     """The finding's proof; fails the test where it has none."""
     assert finding.proof is not None, finding.unproven
     return finding.proof
+
+
+def ran(report: Report) -> set[str]:
+    """The checks of the report that had what they need."""
+    return {outcome.check for outcome in report.outcomes if outcome.status in (Status.PASSED, Status.FIRED)}
 
 
 def make_head(

@@ -1,8 +1,10 @@
-"""`make test-matrix`: the main path with each MLflow that the project claims, and on stores that are not SQLite.
+"""`make test-matrix`: the main path with each MLflow that the project claims, with the lowest version of every
+dependency, and on stores that are not SQLite.
 
-Each MLflow lies in a virtual environment of its own under `.matrix/`; what runs in it are plain scripts and the
-commands that a user types. The outcome is a table in docs/versions.md; a step that fails fails the target. Only the
-standard library is imported here, so that any Python starts it.
+Each MLflow lies in a virtual environment of its own under `.matrix/`, made by uv, which shares files between them; what
+runs in it are plain scripts and the commands that a user types. What a row came to is kept in tests/matrix.json, and
+docs/versions.md is its table; a step that fails fails the target. Only the standard library is imported here, so that
+any Python starts it.
 
     python -m tests.matrix            # everything
     python -m tests.matrix 2.22 S3    # the rows of these names; the page keeps what the others last came to
@@ -11,6 +13,7 @@ standard library is imported here, so that any Python starts it.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import os
 import shutil
@@ -23,7 +26,7 @@ import traceback
 import urllib.request
 import venv
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.servers import free_port, mlflow_server, wait
@@ -31,13 +34,13 @@ from tests.servers import free_port, mlflow_server, wait
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "versions.md"
 HOME = ROOT / ".matrix"
+MEMORY = ROOT / "tests" / "matrix.json"
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SHOWN = ("sqlalchemy", "numpy", "pandas", "pyarrow", "scikit-learn", "keras", "tensorflow-cpu")
-# These allow any SQLAlchemy 2 and fail on 2.1.
-OLDER = ("sqlalchemy<2.1",)
+NAMED = ("mlflow", *SHOWN)
+OLDER_SQLALCHEMY = "sqlalchemy<2.1"
 
 ARRAYS = """
-import sys
 import mlflow, numpy as np
 
 random = np.random.default_rng(0)
@@ -56,28 +59,33 @@ def log_arrays():
 NETWORK = """
 import keras
 
-keras.utils.set_random_seed(0)
-model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1, sys.argv[1])])
-model.compile(keras.optimizers.Adam(0.02), "binary_crossentropy", metrics=["accuracy"])
 held_out = (x[splits["val"]], y[splits["val"]])
+
+def network(activation):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1, activation)])
+    model.compile(keras.optimizers.Adam(0.02), "binary_crossentropy", metrics=["accuracy"])
+    return model
 """
 
 KERAS = f"""{ARRAYS}{NETWORK}
-with mlflow.start_run() as run:
-    history = model.fit(x[:500], y[:500], validation_data=held_out, epochs=15, verbose=0).history
-    for name, curve in history.items():
-        for step, value in enumerate(curve):
-            mlflow.log_metric(name, value, step=step)
-    log_arrays()
-    mlflow.keras.log_model(model, pip_requirements=["keras"], **named)
-print(run.info.run_id)
+for activation in ("softmax", "sigmoid"):
+    with mlflow.start_run() as run:
+        model = network(activation)
+        history = model.fit(x[:500], y[:500], validation_data=held_out, epochs=15, verbose=0).history
+        for name, curve in history.items():
+            for step, value in enumerate(curve):
+                mlflow.log_metric(name, value, step=step)
+        log_arrays()
+        mlflow.keras.log_model(model, pip_requirements=["keras"], **named)
+    print("trained", run.info.run_id)
 """
 
 AUTOLOGGED = f"""{ARRAYS}{NETWORK}
 mlflow.keras.autolog()
 with mlflow.start_run() as run:
-    model.fit(x[:500], y[:500], validation_data=held_out, epochs=3, verbose=0)
-print(run.info.run_id)
+    network("softmax").fit(x[:500], y[:500], validation_data=held_out, epochs=3, verbose=0)
+print("trained", run.info.run_id)
 """
 
 SKLEARN = f"""{ARRAYS}
@@ -88,7 +96,15 @@ with mlflow.start_run() as run:
     mlflow.log_metric("test_accuracy", model.score(x[splits["test"]], y[splits["test"]]))
     log_arrays()
     mlflow.sklearn.log_model(model, pip_requirements=["scikit-learn"], **named)
-print(run.info.run_id)
+print("trained", run.info.run_id)
+"""
+
+OPENING = """
+import mlflow
+
+with mlflow.start_run():
+    mlflow.log_metric("loss", 1.0)
+mlflow.search_runs()
 """
 
 LOOK = """
@@ -107,6 +123,22 @@ class Failed(Exception):
 
 
 @dataclass
+class Outcome:
+    """What a row last came to."""
+
+    date: str
+    python: str
+    packages: dict[str, str]
+    # The SQLAlchemy that is installed unasked, where this MLflow cannot open a store with it.
+    refused: str
+    steps: dict[str, str]
+
+    @property
+    def failed(self) -> list[str]:
+        return [name for name, word in self.steps.items() if word != "works"]
+
+
+@dataclass
 class Trial:
     """One row of the table: the environment that its steps run in, and what earlier steps left for later ones."""
 
@@ -116,7 +148,6 @@ class Trial:
     folder: Path = Path()
     environment: dict[str, str] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)
-    outcomes: dict[str, str] = field(default_factory=dict)
     # The environment of this name is used instead of one of its own.
     shared: str = ""
 
@@ -127,11 +158,6 @@ class Trial:
     @property
     def python(self) -> Path:
         return self.place / "bin" / "python"
-
-    @property
-    def memory(self) -> Path:
-        """Where its last outcomes are kept."""
-        return HOME / f"{self.name}.json"
 
     def call(self, *command: object, expected: int = 0, **environment: str) -> str:
         """The standard output of a command of the environment, its exit code being the expected one."""
@@ -152,10 +178,11 @@ class Trial:
             raise Failed("\n".join([f"exit code {done.returncode} of {' '.join(command_of(words))}", *said]))
         return done.stdout
 
-    def trained(self, script: str, *arguments: str, **environment: str) -> str:
-        """The id of the run that a training script leaves."""
+    def trained(self, script: str, **environment: str) -> list[str]:
+        """The ids of the runs that a training script leaves."""
         (self.folder / "training.py").write_text(script)
-        return self.call("python", "training.py", *arguments, **environment).split()[-1]
+        told = self.call("python", "training.py", **environment)
+        return [line.split()[1] for line in told.splitlines() if line.startswith("trained ")]
 
     def look(self, run_id: str) -> dict[str, object]:
         """The tags, artifacts and status of a run, as this MLflow's client reads them."""
@@ -174,8 +201,7 @@ def must(told: object, condition: bool) -> None:
 
 def train(trial: Trial) -> None:
     """A network whose one unit has a softmax, and the same network with a sigmoid."""
-    trial.runs["faulty"] = trial.trained(KERAS, "softmax")
-    trial.runs["healthy"] = trial.trained(KERAS, "sigmoid")
+    trial.runs["faulty"], trial.runs["healthy"] = trial.trained(KERAS)
 
 
 def audit(trial: Trial) -> None:
@@ -200,7 +226,7 @@ def written(trial: Trial) -> None:
 
 def hook(trial: Trial) -> None:
     """An unchanged script with autologging: nothing but a variable of the environment asks for the audit."""
-    run_id = trial.trained(AUTOLOGGED, "softmax", MLFLOW_CLFAUDIT_AUTO="1")
+    (run_id,) = trial.trained(AUTOLOGGED, MLFLOW_CLFAUDIT_AUTO="1")
     seen = trial.look(run_id)
     must(seen, seen["tags"].get("clfaudit.root_cause") == "softmax-on-one-unit")
 
@@ -210,13 +236,22 @@ def doctor(trial: Trial) -> None:
     must(told, "broken" not in told)
 
 
+def fast_tests(trial: Trial) -> None:
+    """The tests of the checks, of reading and of reporting that train nothing and start no server."""
+    options = ["--config-file", ROOT / "pyproject.toml", "--rootdir", ROOT, "-p", "no:cacheprovider", "--quiet"]
+    # What newer versions no longer warn of is no fault of the code under test.
+    options += ["-W", "default", "-m", "not slow and not long"]
+    folders = [ROOT / "tests" / name for name in ("checks", "evidence", "report")]
+    print(trial.call("python", "-m", "pytest", *options, *folders).splitlines()[-1])
+
+
 def estimator(trial: Trial) -> None:
     """A model of scikit-learn, which MLflow before 3.11 logs as a pickle."""
     audited_estimator(trial)
 
 
 def audited_estimator(trial: Trial, **environment: str) -> None:
-    run_id = trial.trained(SKLEARN, **environment)
+    (run_id,) = trial.trained(SKLEARN, **environment)
     told = trial.call("mlflow-clfaudit", run_id, "--allow-unsafe", "--format", "json", **environment)
     report = json.loads(told)
     must(report["headline"], report["verdict"] == "healthy" and "200 validation rows" in report["headline"])
@@ -329,11 +364,14 @@ MAIN = {
 }
 NEWEST = "newest"
 
+LOWEST = "lowest"
 BESIDE = {
-    "skinny": "`mlflow-skinny` {} as the client of a server: both commands, tags and report, doctor; without a backend "
-    "of Keras the model is judged by its files alone, and the report says so",
-    "PostgreSQL": "PostgreSQL {} as the tracking store: train, both commands, tags and report, doctor",
-    "S3": "artifacts in S3 (moto {}): train, both commands, tags and report",
+    LOWEST: "every dependency at the lowest version that is declared, named below: all of the columns above, and the "
+    "tests of `tests/checks`, `tests/evidence` and `tests/report` that train nothing",
+    "skinny": "`mlflow-skinny` {mlflow-skinny} as the client of a server: both commands, tags and report, doctor; "
+    "without a backend of Keras the model is judged by its files alone, and the report says so",
+    "PostgreSQL": "PostgreSQL {postgresql} as the tracking store: train, both commands, tags and report, doctor",
+    "S3": "artifacts in S3 (moto {moto}): train, both commands, tags and report",
 }
 PAGE_TEXT = """\
 # Versions
@@ -360,21 +398,43 @@ the rest of its dependencies by name.
 
 {installed}
 
-MLflow up to 3.5 allows any SQLAlchemy 2, is given 2.1, and fails on it: `pip install 'sqlalchemy<2.1'`.
+{refused}
+
+The lowest versions, `make test-lowest`: {lowest}.
 """
+
+
+def lowest_versions() -> dict[str, str]:
+    """The lowest version of every dependency that a user of Keras on TensorFlow has, on this kind of machine."""
+    declared = [*DECLARED["dependencies"], *DECLARED["optional-dependencies"]["tensorflow"]]
+    bounds = [item.split(";")[0].split(">=") for item in declared if "!=" not in item]
+    return dict(bounds)
 
 
 def trials() -> list[Trial]:
     """The rows."""
     project = f"{ROOT}[tensorflow]"
     lean = tuple(item for item in DECLARED["dependencies"] if not item.startswith("mlflow"))
+    lowest = [f"{name}=={version}" for name, version in lowest_versions().items()]
+    testing = ("pytest", "pytest-timeout", "hypothesis", "jsonschema")
     return [
-        *(Trial(name, (project, f"mlflow=={name}.*", *OLDER), MAIN) for name in ("2.22", "3.1", "3.5")),
+        *(Trial(name, (project, f"mlflow=={name}.*"), MAIN) for name in ("2.22", "3.1", "3.5")),
         Trial(NEWEST, (project, "mlflow", "psycopg2-binary", "boto3", "moto[server]"), MAIN),
+        Trial(LOWEST, (project, *lowest, *testing), {**MAIN, "tests": fast_tests}),
         Trial("skinny", ("mlflow-skinny", *lean), {"client of a server": skinny}),
         Trial("PostgreSQL", (), {"end to end": postgres}, shared=NEWEST),
         Trial("S3", (), {"end to end": s3}, shared=NEWEST),
     ]
+
+
+def uv(*words: object) -> str:
+    """What uv says; it comes from PyPI into an environment of its own."""
+    place = HOME / "uv"
+    if not (place / "bin" / "uv").is_file():
+        venv.create(place, with_pip=True, clear=True)
+        subprocess.run([place / "bin" / "python", "-m", "pip", "install", "--quiet", "uv"], check=True)
+    command = [str(word) for word in (place / "bin" / "uv", *words)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def install(trial: Trial) -> None:
@@ -383,20 +443,36 @@ def install(trial: Trial) -> None:
     wanted = "\n".join([*trial.requirements, json.dumps(DECLARED)])
     if trial.shared or (stamp.is_file() and stamp.read_text() == wanted):
         return
-    venv.create(trial.place, with_pip=True, clear=True)
-    pip = [str(trial.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    uv("venv", "--quiet", "--clear", "--seed", "--python", sys.executable, trial.place)
+    add = ("pip", "install", "--quiet", "--python", trial.python)
     editable = [
         word for item in trial.requirements for word in (["-e", item] if item.startswith(str(ROOT)) else [item])
     ]
-    subprocess.run([*pip, *editable], check=True)
+    uv(*add, *editable)
     if not any(item.startswith(str(ROOT)) for item in trial.requirements):
         # The package asks for the whole of MLflow.
-        subprocess.run([*pip, "--no-deps", "-e", str(ROOT)], check=True)
+        uv(*add, "--no-deps", "-e", ROOT)
+    elif not opens(trial):
+        (trial.place / "refused").write_text(versions(trial)["sqlalchemy"])
+        uv(*add, OLDER_SQLALCHEMY)
     stamp.write_text(wanted)
 
 
-def tried(trial: Trial) -> None:
+def opens(trial: Trial) -> bool:
+    """Whether this MLflow can open an SQLite store with the SQLAlchemy that came with it."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        trial.folder = Path(folder)
+        try:
+            trial.call("python", "-c", OPENING, MLFLOW_TRACKING_URI=f"sqlite:///{folder}/mlflow.db")
+        except Failed as failure:
+            print(f"{trial.name}: SQLAlchemy is too new: {str(failure).splitlines()[-1]}", flush=True)
+            return False
+    return True
+
+
+def tried(trial: Trial) -> Outcome:
     """Go through the steps; one that fails leaves a word and its traceback, and the others go on."""
+    found = {}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         trial.folder = Path(folder)
         trial.environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
@@ -404,43 +480,54 @@ def tried(trial: Trial) -> None:
             start = time.monotonic()
             try:
                 step(trial)
-                trial.outcomes[name] = "works"
+                found[name] = "works"
             except Exception:  # noqa: BLE001 - a row that breaks is a result
-                trial.outcomes[name] = "FAILS"
+                found[name] = "FAILS"
                 traceback.print_exc()
-            print(f"{trial.name:12} {name:20} {trial.outcomes[name]} ({time.monotonic() - start:.0f} s)", flush=True)
-    trial.memory.write_text(json.dumps(trial.outcomes))
+            print(f"{trial.name:12} {name:20} {found[name]} ({time.monotonic() - start:.0f} s)", flush=True)
+    refused = trial.place / "refused"
+    recorded = {*NAMED, *lowest_versions(), "mlflow-skinny", "moto", "postgresql"}
+    return Outcome(
+        date=dt.datetime.now(dt.UTC).date().isoformat(),
+        python=sys.version.split()[0],
+        packages={name: version for name, version in versions(trial).items() if name in recorded},
+        refused=refused.read_text() if refused.is_file() else "",
+        steps=found,
+    )
 
 
 def versions(trial: Trial) -> dict[str, str]:
-    listed = subprocess.run(
-        [str(trial.python), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = {item["name"].lower().replace("_", "-"): item["version"] for item in json.loads(listed.stdout)}
+    listed = json.loads(uv("pip", "list", "--quiet", "--format", "json", "--python", trial.python))
+    found = {item["name"].lower().replace("_", "-"): item["version"] for item in listed}
     clusters = [path.parents[1].name for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     return {**found, "postgresql": max(clusters, default="")}
 
 
-def page(rows: list[Trial]) -> str:
+def page(known: Mapping[str, Outcome]) -> str:
     """The page, in Markdown, of the rows that were tried."""
-    found = {trial.name: versions(trial) for trial in rows}
-    main = [trial for trial in rows if trial.steps is MAIN]
-    outcomes = [[found[trial.name]["mlflow"], *(trial.outcomes[name] for name in MAIN)] for trial in main]
-    installed = [[found[trial.name].get(name, "–") for name in ("mlflow", *SHOWN)] for trial in main]
-    packages = {"PostgreSQL": "postgresql", "S3": "moto", "skinny": "mlflow-skinny"}
+    main = [known[trial.name] for trial in trials() if trial.steps is MAIN and trial.name in known]
+    outcomes = [[row.packages["mlflow"], row.date, *(row.steps[name] for name in MAIN)] for row in main]
+    installed = [[row.packages.get(name, "–") for name in NAMED] for row in main]
     beside = [
-        [BESIDE[trial.name].format(found[trial.name][packages[trial.name]]), *trial.outcomes.values()]
-        for trial in rows
-        if trial not in main
+        [text.format_map(row.packages), row.date, f"FAILS: {', '.join(row.failed)}" if row.failed else "works"]
+        for name, text in BESIDE.items()
+        if (row := known.get(name))
     ]
+    refusing = {row.packages["mlflow"]: row.refused for row in known.values() if row.refused}
+    refused = (
+        f"MLflow {', '.join(refusing)} let pip choose SQLAlchemy {', '.join(sorted({*refusing.values()}))}, and cannot "
+        f"open an SQLite store with it: `pip install '{OLDER_SQLALCHEMY}'`, as was done here."
+    )
+    lowest = "not tried yet"
+    if row := known.get(LOWEST):
+        lowest = ", ".join(f"{name} {row.packages[name]}" for name in sorted(lowest_versions()))
     return PAGE_TEXT.format(
-        python=sys.version.split()[0],
-        outcomes=lines_of(["MLflow", *MAIN], outcomes),
-        beside=lines_of(["beside the newest MLflow", "outcome"], beside),
-        installed=lines_of(["MLflow", *SHOWN], installed),
+        python=", ".join(sorted({row.python for row in known.values()})),
+        outcomes=lines_of(["MLflow", "tried on", *MAIN], outcomes),
+        beside=lines_of(["beside the newest MLflow", "tried on", "outcome"], beside),
+        installed=lines_of(NAMED, installed),
+        refused=refused if refusing else "All take the SQLAlchemy that pip chooses.",
+        lowest=lowest,
     )
 
 
@@ -450,22 +537,29 @@ def lines_of(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (titles, ["---"] * len(titles), *rows))
 
 
+def remembered() -> dict[str, Outcome]:
+    """What the rows last came to."""
+    return {name: Outcome(**row) for name, row in json.loads(MEMORY.read_text()).items()} if MEMORY.is_file() else {}
+
+
 def main() -> None:
     words = sys.argv[1:]
     rows = trials()
+    if unknown := {*words} - {trial.name for trial in rows}:
+        sys.exit(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(trial.name for trial in rows)}")
     if not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         print("PostgreSQL is not installed here, and is left out: apt-get install postgresql", flush=True)
         rows = [trial for trial in rows if trial.name != "PostgreSQL"]
     for trial in rows:
         if not words or trial.name in words:
             install(trial)
-            tried(trial)
-        elif trial.memory.is_file():
-            trial.outcomes = json.loads(trial.memory.read_text())
-    known = [trial for trial in rows if trial.outcomes]
-    PAGE.write_text(page(known))
+            outcome = tried(trial)
+            known = {**remembered(), trial.name: outcome}
+            kept = {name: asdict(outcome) for name, outcome in known.items()}
+            MEMORY.write_text(f"{json.dumps(kept, indent=2, sort_keys=True)}\n")
+            PAGE.write_text(page(known))
     print(f"docs/{PAGE.name}")
-    failed = [f"{trial.name}: {name}" for trial in known for name, found in trial.outcomes.items() if found != "works"]
+    failed = [f"{name}: {step}" for name, outcome in remembered().items() for step in outcome.failed]
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 import mlflow_clfaudit
 from mlflow_clfaudit.cli import cli
+from tests import matrix
 
 PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"
@@ -80,6 +81,10 @@ def test_generated_pages_are_current() -> None:
     for path, text in generate["pages"]():
         assert path.read_text() == text, f"{path.name} is not current: run `make docs`"
     assert generate["stale"]() == []
+
+
+def test_the_page_of_versions_says_what_was_tried() -> None:
+    assert matrix.PAGE.read_text() == matrix.page(matrix.remembered())
 
 
 def test_every_command_and_option_has_help() -> None:

@@ -28,7 +28,7 @@ SPLIT_WORDS = {
     "holdout": "test",
 }
 LABEL_WORDS = {"y", "ys", "label", "labels", "target", "targets", "class", "classes", "truth"}
-INPUT_WORDS = {"x", "xs", "input", "inputs", "feature", "features", "images"}
+INPUT_WORDS = {"x", "xs", "input", "inputs", "feature", "features", "images", "text", "texts"}
 DATA_WORDS = {"data", "dataset"}
 PREDICTION_WORDS = {"pred", "preds", "predicted", "prediction", "predictions"}
 SCORE_WORDS = {"proba", "probas", "probability", "probabilities", "prob", "probs", "score", "scores", "logits"}

@@ -199,21 +199,38 @@ def row_hashes(logged_inputs: Inputs) -> RowHashes:
 
 
 def hash_rows(inputs: Any) -> np.ndarray:
-    """One uint64 a row of an input array (N, …) or of a dict of such arrays; numbers count to float32."""
+    """One uint64 a row of an input array (N, …), numbers to float32 or a text a row, or of a dict of such arrays."""
     if isinstance(inputs, dict):
         parts = [hash_rows(array) * np.uint64(2 * number + 1) for number, array in enumerate(inputs.values())]
         return np.asarray(np.bitwise_xor.reduce(parts))
     rows, width = len(inputs), int(np.prod(inputs.shape[1:])) or 1
+    if inputs.dtype.kind == "U" and width == 1:
+        return _hash_texts(inputs.reshape(rows))
     step = max(1, HASHED_VALUES // width)
     found = np.zeros(rows, dtype=np.uint64)
     places = np.arange(1, width + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     for start in range(0, rows, step):
         chunk = np.asarray(inputs[start : start + step]).reshape(-1, width)
         if chunk.dtype.kind not in "fiub":
-            raise Missing("inputs that are not numbers are not compared")
+            raise Missing("inputs that are neither numbers nor one text a row are not compared")
         # Adding 0 makes the two zeros one.
         words = (chunk.astype(np.float32) + np.float32(0)).view(np.uint32).astype(np.uint64)
         found[start : start + step] = _mixed(words ^ places).sum(axis=1, dtype=np.uint64)
+    return found
+
+
+def _hash_texts(texts: np.ndarray) -> np.ndarray:
+    """One uint64 a text (N,), the same in arrays of any width: they hold 0 behind the last character."""
+    width = texts.dtype.itemsize // 4
+    step = max(1, HASHED_VALUES // max(width, 1))
+    found = np.zeros(len(texts), dtype=np.uint64)
+    places = np.arange(1, width + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for start in range(0, len(texts), step):
+        chunk = np.ascontiguousarray(texts[start : start + step])
+        codes = chunk.view(np.uint32).reshape(len(chunk), width).astype(np.uint64)
+        found[start : start + step] = np.where(codes == 0, np.uint64(0), _mixed(codes ^ places)).sum(
+            axis=1, dtype=np.uint64
+        )
     return found
 
 

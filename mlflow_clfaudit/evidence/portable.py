@@ -26,7 +26,7 @@ from mlflow_clfaudit.types import Tier
 
 TRUST = "--allow-unsafe, where you trust the model"
 # Flavors whose own modules read them.
-READ = (*ESTIMATORS, "keras", "tensorflow", "pytorch", "onnx")
+READ = (*ESTIMATORS, "keras", "tensorflow", "pytorch", "transformers", "onnx")
 # Flavors whose answers are no classes of rows.
 OTHER = ("langchain", "openai", "llama_index", "dspy", "prophet", "pmdarima", "statsmodels", "sentence_transformers")
 PROBED_ROWS = 256

@@ -20,6 +20,7 @@ from mlflow_clfaudit.types import Tier
 MAX_COLUMNS = 1_000
 MAX_FIT_ROWS = 3_000
 MAX_CLASSES = 200
+WORDS = 512
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,14 @@ def _fitted(
 
 
 def _inputs(served: Any) -> np.ndarray:
+    """The inputs as columns (N, D) of numbers; texts by the words in them."""
     if served.inputs is None:
         raise Missing("the inputs were not kept")
+    if not isinstance(served.inputs, dict) and served.inputs.dtype.kind == "U" and served.inputs.size == served.rows:
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        words = HashingVectorizer(n_features=WORDS, alternate_sign=False).transform(served.inputs.ravel().tolist())
+        return np.asarray(words.toarray(), dtype=np.float32)
     arrays = served.inputs.values() if isinstance(served.inputs, dict) else [served.inputs]
     flat = [np.asarray(array).reshape(served.rows, -1) for array in arrays]
     if any(array.dtype.kind not in "fiub" for array in flat):

@@ -85,13 +85,17 @@ def as_labels(columns: Mapping[str, np.ndarray], path: str) -> np.ndarray:
 
 
 def as_inputs(columns: Mapping[str, np.ndarray], path: str) -> Any:
-    """One input array (N, …) or, for a model of several inputs, a dict of arrays by name."""
+    """One input array (N, …), numbers or one text a row, or for a model of several inputs a dict of arrays by name."""
     if len(columns) == 1:
         return next(iter(columns.values()))
     named = label_column(columns)
     arrays = {name: array for name, array in columns.items() if name != named}
     if all(array.ndim == 1 for array in arrays.values()):
         numeric = [array for array in arrays.values() if array.dtype.kind in "fiub"]
+        text = [array for array in arrays.values() if array.dtype.kind == "U"]
+        numbers_rows = [_numbers_rows(name, array) for name, array in arrays.items() if array.dtype.kind in "fiub"]
+        if len(text) == 1 and all(numbers_rows):
+            return text[0]
         if not numeric:
             raise Missing(f"{path} has no numeric column")
         return np.column_stack(numeric)

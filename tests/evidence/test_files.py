@@ -358,3 +358,16 @@ def test_encoders_come_before_lists_of_names_and_params_last(tmp_path: Path) -> 
 def test_a_list_of_one_split(tmp_path: Path) -> None:
     (tmp_path / "label_encoder_test.json").write_text('["a", "b"]')
     assert listed(tmp_path)[0].split == "test"
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"text": ["a b", "c"], "label": [0, 1]}, ["a b", "c"]),
+        ({"id": [17, 4], "review": ["a b", "c"], "label": [0, 1]}, ["a b", "c"]),
+        ({"age": [17, 4], "name": ["a b", "c"], "label": [0, 1]}, [[17], [4]]),
+    ],
+    ids=["text", "numbered text", "a table with text beside numbers"],
+)
+def test_inputs_of_a_table_with_text(columns: dict[str, list[object]], expected: list[object]) -> None:
+    assert as_inputs({name: np.array(values) for name, values in columns.items()}, "val.csv").tolist() == expected

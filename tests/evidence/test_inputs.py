@@ -42,9 +42,9 @@ def test_hashes_of_several_inputs_are_of_the_whole_row(split: str) -> None:
     assert set(row_hashes(Inputs({split: one}, {})).splits) == {split}
 
 
-def test_text_is_not_hashed() -> None:
+def test_bytes_are_not_hashed() -> None:
     with pytest.raises(Missing):
-        hash_rows(np.array([["a", "b"]]))
+        hash_rows(np.array([[b"a", b"b"]]))
 
 
 def test_row_hashes_tell_shared_and_repeated_rows() -> None:

@@ -10,8 +10,9 @@ import mlflow
 import numpy as np
 import pytest
 
-from mlflow_clfaudit.types import Confidence, Report, Status, Verdict
-from tests.evidence.test_estimators import Table, alarms, audited, table
+from mlflow_clfaudit.types import Confidence, Status, Verdict
+from tests.kit import ran
+from tests.table import Table, alarms, audited, log_rows, table
 
 pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch")
@@ -65,15 +66,8 @@ def logged(model: Any, rows: Table, folder: Path, *, by_autologging: bool) -> st
         if not by_autologging:
             example = rows.x_train[:4].astype(np.float32)
             mlflow.pytorch.log_model(model, name="model", input_example=example, pip_requirements=["torch"])
-        for split in ("train", "val", "test"):
-            for kind in ("X", "y"):
-                np.save(folder / f"{kind}_{split}.npy", getattr(rows, f"{kind.lower()}_{split}"))
-                mlflow.log_artifact(str(folder / f"{kind}_{split}.npy"), "data")
+        log_rows(rows, folder)
     return str(run.info.run_id)
-
-
-def ran(report: Report) -> set[str]:
-    return {outcome.check for outcome in report.outcomes if outcome.status in (Status.PASSED, Status.FIRED)}
 
 
 @pytest.mark.parametrize("by_autologging", [False, True])

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from mlflow_clfaudit.types import Report, Status, Verdict
-from tests.evidence.test_estimators import NAMES, Table, alarms, audited, table
+from mlflow_clfaudit.types import Status, Verdict
+from tests.kit import ran
+from tests.table import NAMES, Table, alarms, audited, log_rows, table
 
 pytestmark = pytest.mark.slow
 LONG = pytest.mark.long
@@ -24,15 +25,8 @@ def logged(folder: Path, rows: Table, flavor: str, **options: Any) -> str:
     with mlflow.start_run() as run, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         getattr(mlflow, flavor).log_model(name="model", pip_requirements=[], **options)
-        for split in ("train", "val", "test"):
-            for kind in ("X", "y"):
-                np.save(folder / f"{kind}_{split}.npy", getattr(rows, f"{kind.lower()}_{split}"))
-                mlflow.log_artifact(str(folder / f"{kind}_{split}.npy"), "data")
+        log_rows(rows, folder)
     return str(run.info.run_id)
-
-
-def ran(report: Report) -> set[str]:
-    return {outcome.check for outcome in report.outcomes if outcome.status in (Status.PASSED, Status.FIRED)}
 
 
 def graph(rows: Table, *, raw: bool) -> Any:

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.pytorch import _must_be_harmless
-from mlflow_clfaudit.types import Confidence, Report, Severity, Status, Verdict
-from tests.kit import proof_of
+from mlflow_clfaudit.evidence.criterion import criterion, kept_by
+from mlflow_clfaudit.evidence.torch_graph import must_be_harmless
+from mlflow_clfaudit.types import Confidence, Severity, Status, Verdict
+from tests.kit import proof_of, ran
+from tests.runs import make_run
 from tests.table import Table, alarms, audited, found, log_curves, log_rows, table
 
 pytestmark = pytest.mark.slow
@@ -59,10 +61,6 @@ def log(model: Any, rows: Table, folder: Path, curves: dict[str, list[float]], *
         log_rows(rows, folder)
         log_curves(curves)
     return str(run.info.run_id)
-
-
-def ran(report: Report) -> set[str]:
-    return {outcome.check for outcome in report.outcomes if outcome.status in (Status.PASSED, Status.FIRED)}
 
 
 def cross_entropy(outputs: Any, truth: Any) -> Any:
@@ -146,6 +144,78 @@ def test_a_second_softmax_or_sigmoid_in_the_loss_is_proven(units: int, tracking_
     assert any(value == pytest.approx(proof_of(finding).after, rel=0.05) for value in lowest)
 
 
+class Keeping(torch.nn.Module):  # type: ignore[misc, name-defined]
+    """A network that keeps its loss among its attributes."""
+
+    def __init__(self, layers: Any, loss: Any) -> None:
+        super().__init__()
+        self.layers, self.loss = layers, loss
+
+    def forward(self, rows: Any) -> Any:
+        return self.layers(rows)
+
+
+PICKLED: dict[str, tuple[Callable[[], Any], Any, Losses]] = {
+    "second softmax": (lambda: net(3, torch.nn.Softmax(dim=1)), torch.nn.CrossEntropyLoss(), cross_entropy),
+    "second softmax in a function": (lambda: net(3, torch.nn.Softmax(dim=1)), None, cross_entropy),
+    "logits": (lambda: net(3), torch.nn.CrossEntropyLoss(), cross_entropy),
+    "log_softmax": (lambda: net(3, torch.nn.LogSoftmax(dim=1)), torch.nn.NLLLoss(), of_logarithms),
+    "log_softmax twice": (lambda: net(3, torch.nn.LogSoftmax(dim=1)), torch.nn.CrossEntropyLoss(), cross_entropy),
+    "softmax": (lambda: net(3, torch.nn.Softmax(dim=1)), torch.nn.NLLLoss(), of_probabilities),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["second softmax", *(pytest.param(name, marks=LONG) for name in PICKLED if name != "second softmax")]
+)
+def test_a_second_softmax_in_the_loss_of_a_pickled_module_is_proven(
+    name: str, tracking_uri: str, tmp_path: Path
+) -> None:
+    make, kept, loss = PICKLED[name]
+    model, rows = Keeping(make(), kept), table(3)
+    report = audited(log(model, rows, tmp_path, train(model, rows, loss, epochs=60), pickled=True), allow_unsafe=True)
+    if not name.startswith("second"):
+        assert alarms(report) == []
+        assert not report.fired("double-activation")
+        return
+    assert report.root_cause == "double-activation"
+    finding = found(report, "double-activation")
+    assert finding.confidence is Confidence.PROVEN
+    assert ("self.loss" in finding.message) == (kept is not None)
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (lambda: torch.nn.CrossEntropyLoss(torch.tensor([1.0, 2.0]), label_smoothing=0.1), ("softmax", [1.0, 2.0])),
+        (lambda: torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor(5.0)), ("sigmoid", [1.0, 5.0])),
+        (lambda: torch.nn.functional.cross_entropy, ("softmax", None)),
+        (lambda: torch.nn.CrossEntropyLoss(reduction="sum"), None),
+        (lambda: torch.nn.ModuleList([torch.nn.CrossEntropyLoss(), torch.nn.BCEWithLogitsLoss()]), None),
+        (torch.nn.MSELoss, None),
+    ],
+    ids=["cross-entropy", "binary", "function", "sum", "several", "of no classes"],
+)
+def test_the_loss_that_a_module_keeps_is_read(loss: Any, expected: tuple[str, list[float] | None] | None) -> None:
+    kept = kept_by(torch, Keeping(net(2), loss()))
+    if expected is None:
+        assert kept is None
+        return
+    assert kept is not None
+    assert kept.where == "self.loss"
+    assert (kept.applies, None if kept.weight is None else kept.weight.tolist()) == expected
+
+
+@pytest.mark.parametrize("said", ["CrossEntropyLoss()", "cross_entropy", "nn.CrossEntropyLoss", "F.mse_loss"])
+def test_the_loss_that_a_param_names_is_read(said: str) -> None:
+    run = make_run(params={"criterion": said})
+    if "mse" in said:
+        with pytest.raises(Missing):
+            criterion(run)
+        return
+    assert criterion(run).applies == "softmax"
+
+
 @LONG
 def test_a_softmax_on_one_unit_is_seen_in_the_graph_and_proven(tracking_uri: str, tmp_path: Path) -> None:
     model, rows = net(1), table()
@@ -192,4 +262,4 @@ def archive(path: Path, content: dict[str, Any]) -> Path:
 )
 def test_a_graph_that_is_more_than_arithmetic_is_not_run(content: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(Missing, match=r"no arithmetic|no plain expressions"):
-        _must_be_harmless(archive(tmp_path / "model.pt2", content))
+        must_be_harmless(archive(tmp_path / "model.pt2", content))

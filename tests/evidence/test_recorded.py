@@ -12,7 +12,7 @@ import pytest
 
 from mlflow_clfaudit.audit import audit
 from mlflow_clfaudit.types import Report, Severity, Status, Verdict
-from tests.kit import proof_of
+from tests.kit import proof_of, ran
 from tests.runs import make_run
 
 ROWS = 600
@@ -40,10 +40,6 @@ def audited(folder: Path, *, metrics: dict[str, list[float]] | None = None, tabl
 
 def alarms(report: Report) -> list[str]:
     return [f"{item.check}: {item.message}" for item in report.findings if item.level.at_least(Severity.WARN)]
-
-
-def ran(report: Report) -> set[str]:
-    return {outcome.check for outcome in report.outcomes if outcome.status in (Status.PASSED, Status.FIRED)}
 
 
 def save(folder: Path, **arrays: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.evidence.criterion import Criterion
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.served import Served
@@ -26,6 +27,7 @@ def double_activation(
     head: Head,
     labels: Labels | None = None,
     history: History | None = None,
+    criterion: Criterion | None = None,
     *,
     above: float = 0.02,
     below: float = 0.02,
@@ -41,7 +43,9 @@ def double_activation(
     Statically: an output that gives probabilities and a loss with from_logits=True, or one softmax or sigmoid right
     behind another. A logged loss below the floor ln(1 + (K - 1)/e), for two classes on one unit
     π·0.3133 + (1 - π)·0.6931, says that the logits were taken: then it is info. PyTorch does not save the loss: there,
-    a logged loss that never falls below the floor and is that of the served outputs passed through once more.
+    a logged loss that never falls below the floor and is that of the served outputs passed through once more. A loss
+    among the module's attributes (`self.loss = nn.CrossEntropyLoss()`) or the run's params (`loss`, `criterion`) is
+    taken into account, its class weights and label smoothing too; alone it is info.
 
     ## Proof
     The lowest logged loss beside that floor.
@@ -59,7 +63,7 @@ def double_activation(
     """
     loss = head.loss
     if loss is None and head.kind == "Module":
-        yield from _of_criterion(head, labels, history, below)
+        yield from _of_criterion(head, labels, history, criterion, below)
         return
     if loss is None or not head.gives_probabilities or not loss.is_cross_entropy:
         return
@@ -105,20 +109,42 @@ def double_activation(
         yield finding
 
 
-def _of_criterion(head: Head, labels: Labels | None, history: History | None, below: float) -> Iterator[Finding]:
+def _of_criterion(
+    head: Head, labels: Labels | None, history: History | None, criterion: Criterion | None, below: float
+) -> Iterator[Finding]:
     """A network of PyTorch: its loss is not saved, but a softmax behind its softmax cannot fall below the floor."""
-    least = lowest(*logged(history, head))
-    floor = _floor(head, labels) if head.gives_probabilities else None
-    if least is None or floor is None or not floor * (1.0 - below) <= least <= 2.0 * floor:
+    floor = _floor(head, labels, criterion) if head.gives_probabilities else None
+    if floor is None or (criterion is not None and criterion.applies != head.activation):
         return
-    criterion = "CrossEntropyLoss" if head.activation == "softmax" else "BCEWithLogitsLoss"
+    least = lowest(*logged(history, head))
+    if least is not None and least < floor * (1.0 - below):
+        return
+    if criterion is None and (least is None or least > 2.0 * floor):
+        return
+    name = "CrossEntropyLoss" if head.activation == "softmax" else "BCEWithLogitsLoss"
+    again = f"the loss, a {name} ({criterion.where}), applies it again" if criterion is not None else ""
+    if least is None:
+        message = f"The network ends in a {head.activation}, and {again} unless it is given something else."
+    elif criterion is not None:
+        message = (
+            f"The network ends in a {head.activation}, and {again}: no logged loss is below {floor:.3g}, its floor."
+        )
+    else:
+        message = (
+            f"The network ends in a {head.activation}, and no logged loss is below {floor:.3g}, the floor of {name}, "
+            "which applies it again."
+        )
     yield Finding(
-        f"The network ends in a {head.activation}, and no logged loss is below {floor:.3g}, the floor of {criterion}, "
-        f"which applies it again.",
-        fix=f"return logits from forward(): {criterion} applies the {head.activation}",
+        message,
+        fix=f"return logits from forward(): {name} applies the {head.activation}",
         severity=Severity.INFO,
         variant="criterion",
-        evidence={"activation": head.activation, "floor": floor, "lowest_loss": least},
+        evidence={
+            "activation": head.activation,
+            "floor": floor,
+            "lowest_loss": least,
+            "criterion": None if criterion is None else criterion.name,
+        },
     )
 
 
@@ -128,6 +154,7 @@ def loss_of_what_is_served(
     served: Served | None = None,
     history: History | None = None,
     served_train: Served | None = None,
+    criterion: Criterion | None = None,
     *,
     tolerance: float = 0.03,
     apart: float = 0.15,
@@ -143,7 +170,7 @@ def loss_of_what_is_served(
     for rows, curve in curves:
         if rows is None or curve is None or rows.probabilities is None or not np.all(np.isfinite(rows.outputs)):
             continue
-        twice, once = _twice(rows), measures.cross_entropy(rows.truth, rows.probabilities)
+        twice, once = _twice(rows, criterion), measures.cross_entropy(rows.truth, rows.probabilities)
         # The saved weights are those of the last epochs, or of the best one.
         logged_losses = [*curve[-3:].tolist(), float(np.min(curve))]
         nearest = min(logged_losses, key=lambda value: abs(value - twice))
@@ -157,25 +184,44 @@ def loss_of_what_is_served(
                     Grade.A, f"the logged loss is that of a second {rows.head.activation}", "loss", once, twice
                 ),
             )
+    if criterion is not None:
+        raise Missing("no logged loss is that of the served outputs passed through it again")
     return None
 
 
-def _twice(served: Served) -> float:
-    """The mean cross-entropy of the outputs taken for logits."""
+def _twice(served: Served, criterion: Criterion | None) -> float:
+    """The mean loss of the outputs taken for logits: cross-entropy, with the weights and the smoothing of the loss."""
+    weight = None if criterion is None else criterion.weight
     if served.width == 1:
-        return binary_crossentropy_of_logits(served.truth[:, None].astype(np.float64), served.outputs)
-    return measures.cross_entropy(served.truth, measures.softmax(served.outputs.astype(np.float64)))
+        targets = served.truth[:, None].astype(np.float64)
+        if weight is None:
+            return binary_crossentropy_of_logits(targets, served.outputs)
+        wide = served.outputs.astype(np.float64)
+        positive = targets * np.logaddexp(0.0, -wide) * weight[1]
+        return float(np.mean(positive + (1.0 - targets) * np.logaddexp(0.0, wide) * weight[0]))
+    wide = served.outputs.astype(np.float64)
+    each = np.logaddexp.reduce(wide, axis=1, keepdims=True) - wide
+    smoothing = 0.0 if criterion is None else criterion.smoothing
+    weights = np.ones(served.width) if weight is None else weight
+    own = weights[served.truth] * each[np.arange(served.rows), served.truth]
+    losses = (1.0 - smoothing) * own + smoothing * np.mean(each * weights, axis=1)
+    return float(losses.sum() / weights[served.truth].sum())
 
 
-def _floor(head: Head, labels: Labels | None) -> float | None:
+def _floor(head: Head, labels: Labels | None, criterion: Criterion | None = None) -> float | None:
     """The lowest mean loss that inputs between 0 and 1 allow; None where it is not known."""
     plain = ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
     if head.loss is not None and head.loss.name not in plain:
         return None
     if head.loss.is_categorical if head.loss is not None else head.activation == "softmax":
-        return math.log1p((head.units - 1) / math.e) if head.units is not None and head.units > 1 else None
+        if head.units is None or head.units < 2:
+            return None
+        # Smoothed targets cost what they leave of the one class, 1 on the scale of the outputs.
+        smoothing = 0.0 if criterion is None else criterion.smoothing
+        return math.log1p((head.units - 1) / math.e) + smoothing * (1.0 - 1.0 / head.units)
     given = None if labels is None else labels.whole or labels.train
     if given is None or head.units != 1 or given.form not in ("integer", "boolean") or given.has_missing:
         return None
     share = float(np.mean(given.codes == 1))
-    return share * math.log1p(math.exp(-1.0)) + (1.0 - share) * math.log(2.0)
+    first, second = (1.0, 1.0) if criterion is None or criterion.weight is None else criterion.weight.tolist()
+    return share * math.log1p(math.exp(-1.0)) * second + (1.0 - share) * math.log(2.0) * first

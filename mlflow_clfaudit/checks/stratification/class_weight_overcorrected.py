@@ -18,6 +18,7 @@ WEIGHTS = {
     "XGBoost": "scale_pos_weight",
     "LightGBM": "scale_pos_weight and is_unbalance",
     "CatBoost": "scale_pos_weight, class_weights and auto_class_weights",
+    "PyTorch": "weight and pos_weight",
 }
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from mlflow_clfaudit import measures
-from mlflow_clfaudit.evidence.pytorch import ServedModes, TorchGraph
+from mlflow_clfaudit.evidence.pytorch import ServedModes
+from mlflow_clfaudit.evidence.torch_graph import TorchGraph
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 

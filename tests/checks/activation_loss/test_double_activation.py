@@ -1,9 +1,12 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.activation_loss.double_activation import double_activation
+from mlflow_clfaudit.evidence.criterion import Criterion
+from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.types import Finding, Grade, Severity
 from tests.kit import findings, make_head, make_history, make_labels, make_served, proof_of
@@ -108,3 +111,68 @@ def test_a_softmax_behind_a_softmax() -> None:
 )
 def test_quiet_where_it_is_legitimate(head: Head) -> None:
     assert findings(double_activation, head=head, history=make_history(loss=[1.9, FLOOR])) == ()
+
+
+SOFTMAX = make_head(3, "softmax", None, kind="Module")
+CLASSES = np.tile([0, 1, 2], 50)
+WEIGHTS = np.array([1.0, 2.0, 3.0])
+CROSS_ENTROPY = Criterion("CrossEntropyLoss", "self.loss")
+
+
+def sure(head: Head = SOFTMAX) -> Served:
+    """Nine rows in ten answered rightly, with .98."""
+    answered = np.where(np.arange(150) % 10 == 0, (CLASSES + 1) % 3, CLASSES)
+    outputs = np.where(np.eye(3, dtype=bool)[answered], 0.98, 0.01)
+    return Served("validation", held_out=True, head=head, outputs=outputs, truth=CLASSES, classes=3)
+
+
+def logged_twice(weight: np.ndarray | None = None, smoothing: float = 0.0) -> float:
+    """The loss that PyTorch reports of these outputs, given to it for logits."""
+    torch = pytest.importorskip("torch")
+    weights = None if weight is None else torch.tensor(weight)
+    loss = torch.nn.CrossEntropyLoss(weight=weights, label_smoothing=smoothing)
+    return float(loss(torch.tensor(sure().outputs), torch.tensor(CLASSES)))
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        None,
+        CROSS_ENTROPY,
+        Criterion("CrossEntropyLoss", "self.loss", WEIGHTS),
+        Criterion("CrossEntropyLoss", "self.loss", WEIGHTS, 0.1),
+    ],
+    ids=["not said", "plain", "weighted", "smoothed"],
+)
+def test_the_loss_of_a_second_softmax_is_proven_with_what_the_module_keeps(criterion: Criterion | None) -> None:
+    kept: tuple[Any, ...] = () if criterion is None else (criterion.weight, criterion.smoothing)
+    value = logged_twice(*kept)
+    given = {} if criterion is None else {"criterion": criterion}
+    finding = only(head=SOFTMAX, history=make_history(val_loss=[1.09, value]), served=sure(), **given)
+    assert finding.level is Severity.ERROR
+    assert proof_of(finding).after == pytest.approx(value)
+    assert ("self.loss" in finding.message) == (criterion is not None)
+
+
+def test_a_loss_that_the_module_keeps_is_no_proof_alone() -> None:
+    finding = only(head=SOFTMAX, served=sure(), criterion=CROSS_ENTROPY)
+    assert finding.level is Severity.INFO
+    finding = only(head=SOFTMAX, served=sure(), criterion=CROSS_ENTROPY, history=make_history(val_loss=[1.09, 0.9]))
+    assert finding.level is Severity.INFO
+    assert finding.unproven == "no logged loss is that of the served outputs passed through it again"
+
+
+@pytest.mark.parametrize(
+    ("activation", "criterion", "least"),
+    [
+        ("softmax", CROSS_ENTROPY, 0.2),
+        ("softmax", Criterion("NLLLoss", "self.loss"), 0.6),
+        ("log_softmax", CROSS_ENTROPY, 0.6),
+        ("linear", CROSS_ENTROPY, 0.6),
+    ],
+    ids=["logits in the loss", "logarithms in the loss", "a log_softmax changes nothing twice", "logits"],
+)
+def test_quiet_where_a_network_of_pytorch_is_healthy(activation: str, criterion: Criterion, least: float) -> None:
+    head = make_head(3, activation, None, kind="Module")
+    history = make_history(val_loss=[1.09, least])
+    assert findings(double_activation, head=head, served=sure(head), history=history, criterion=criterion) == ()

@@ -1,7 +1,8 @@
 import numpy as np
 
 from mlflow_clfaudit.checks.training_dynamics.logged_in_training_mode import logged_in_training_mode
-from mlflow_clfaudit.evidence.pytorch import ServedModes, TorchGraph
+from mlflow_clfaudit.evidence.pytorch import ServedModes
+from mlflow_clfaudit.evidence.torch_graph import TorchGraph
 from mlflow_clfaudit.types import Grade, Severity
 from tests.kit import GOOD, SLIGHT, TRUTH, findings, make_head, make_served, proof_of
 
