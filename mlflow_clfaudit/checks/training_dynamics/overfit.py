@@ -76,7 +76,7 @@ def overfit(
         enough = fell >= drop and fell >= errors * float(np.sqrt(max(then * (1 - then), 1e-9) / rows))
     worthless = None
     if served is not None:
-        worthless = _worthless(served, lowest, errors, knew, useless, unlearnt, minimum_rows)
+        worthless = _worthless(served, lowest, last, errors, knew, useless, unlearnt, minimum_rows)
     said = f"The validation loss fell to {lowest:.3g} at epoch {best + 1} of {len(validation)} and ends at {last:.3g}"
     said += f" while the training loss fell from {train[best]:.3g} to {train[-1]:.3g}"
     if enough:
@@ -96,9 +96,19 @@ def overfit(
 
 
 def _worthless(
-    served: Served, lowest: float, errors: float, knew: float, useless: float, unlearnt: float, minimum_rows: int
+    served: Served,
+    lowest: float,
+    last: float,
+    errors: float,
+    knew: float,
+    useless: float,
+    unlearnt: float,
+    minimum_rows: int,
 ) -> tuple[float, float] | None:
-    """U of the lowest validation loss and of the served probabilities, where next to nothing is left of it."""
+    """U of the lowest validation loss and of the last one, where next to nothing is left of it.
+
+    The served probabilities must say so too: other rows than those of the curve may be judged, or other labels.
+    """
     loss, probabilities = served.head.loss, served.probabilities
     if served.split != "validation" or served.rows < minimum_rows or loss is None or not loss.is_cross_entropy:
         return None
@@ -106,7 +116,7 @@ def _worthless(
     constant = float(-np.sum(shares * np.log(shares)))
     if probabilities is None or served.information is None or constant == 0:
         return None
-    then, now = 1.0 - lowest / constant, served.information
+    then, now = 1.0 - lowest / constant, max(1.0 - last / constant, served.information)
     losses = measures.log_losses(served.truth, probabilities)
     risen = float(losses.mean()) - lowest >= errors * float(scipy.stats.sem(losses))
     return (then, now) if risen and then >= knew and now < min(useless, then - unlearnt) else None

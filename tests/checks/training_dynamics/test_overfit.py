@@ -45,6 +45,13 @@ def test_a_warning_when_next_to_nothing_is_left_of_the_probabilities() -> None:
     assert "of what the probabilities said then (U 0.42), next to nothing is left (-0.03)" in finding.message
 
 
+def test_info_when_other_rows_are_judged_than_those_of_the_curve() -> None:
+    (finding,) = judged(
+        served=make_served(np.full(200, 0.01), TRUTH), val_accuracy=np.full(20, 0.85), val_loss=0.5 * VALIDATION
+    )
+    assert finding.level is Severity.INFO
+
+
 def test_info_when_they_had_never_said_anything() -> None:
     served = make_served(np.full(200, 0.3), TRUTH)
     (finding,) = judged(served=served, val_accuracy=np.full(20, 0.85), val_loss=VALIDATION + 0.28)
