@@ -84,6 +84,24 @@ def catboost_run(folder: Path) -> str:
     return test_catboost.log(test_catboost.fitted("CatBoostClassifier", rows), rows, folder)
 
 
+def lightning_run(*, by_autologging: bool) -> Callable[[Path], str]:
+    def log(folder: Path) -> str:
+        from tests.evidence import test_lightning
+
+        return test_lightning.logged(
+            test_lightning.module(softmax=False), table(3), folder, by_autologging=by_autologging
+        )
+
+    return log
+
+
+def transformers_run(folder: Path) -> str:
+    from tests.evidence import test_transformers
+
+    rows = test_transformers.texts()
+    return test_transformers.log(test_transformers.trained(rows), rows, folder)
+
+
 def torch_run(*, pickled: bool) -> Callable[[Path], str]:
     def log(folder: Path) -> str:
         make, loss, _ = test_pytorch.HEALTHY["one logit"]
@@ -136,6 +154,14 @@ ALL = (
     Flavor("catboost, CatBoostClassifier", catboost_run, ("catboost",)),
     Flavor("pytorch, pt2", torch_run(pickled=False), ("torch",)),
     Flavor("pytorch, pickled", torch_run(pickled=True), ("torch",), allow_unsafe=True),
+    Flavor("lightning, pt2", lightning_run(by_autologging=False), ("lightning", "pytorch-lightning")),
+    Flavor(
+        "lightning, autologged",
+        lightning_run(by_autologging=True),
+        ("lightning", "pytorch-lightning"),
+        allow_unsafe=True,
+    ),
+    Flavor("transformers, text classification", transformers_run, ("transformers", "torch")),
     Flavor("onnx", onnx_run, ("onnx", "onnxruntime")),
     Flavor("pyfunc, probabilities", pyfunc_run(test_portable.Frames), ("mlflow",), allow_unsafe=True),
     Flavor("pyfunc, classes", pyfunc_run(test_portable.Labels), ("mlflow",), allow_unsafe=True),
@@ -150,7 +176,7 @@ def is_installed(package: str) -> bool:
         return False
 
 
-# CatBoost is not among the tools of the tests.
+# CatBoost, Lightning and transformers are not among the tools of the tests.
 FLAVORS = tuple(flavor for flavor in ALL if all(map(is_installed, flavor.packages)))
 
 
@@ -187,7 +213,8 @@ def page(reports: dict[str, Report]) -> Iterator[str]:
     yield ""
     yield "Where a flavor is not in the table, its run is judged by its labels, its history and its logged predictions."
     yield "Models of more than 2,000 classes are not searched for permuted labels; one decision per position (token"
-    yield "classification, segmentation) and estimators of several outputs are skipped with that reason."
+    yield "classification, segmentation), several labels a row and estimators of several outputs are skipped with that"
+    yield "reason."
     yield ""
     packages = sorted({package for flavor in FLAVORS for package in flavor.packages} | {"mlflow"})
     yield "Measured with " + ", ".join(f"{package} {version(package)}" for package in packages) + "."
@@ -196,7 +223,7 @@ def page(reports: dict[str, Report]) -> Iterator[str]:
         yield f"## {flavor.name}"
         yield ""
         if flavor.allow_unsafe:
-            yield "Its model is code, which runs with `--allow-unsafe` only, as here."
+            yield "Its model is code or a pickle, which runs with `--allow-unsafe` only, as here."
             yield ""
         groups: dict[str, list[Outcome]] = {}
         for outcome in reports[flavor.name].outcomes_of(Status.SKIPPED):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
+from mlflow_clfaudit.evidence.captured import Captured
 from mlflow_clfaudit.evidence.history import FitArguments
 from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.evidence.spec import Head
@@ -41,10 +43,17 @@ class ClassWeighting:
 
 
 @provides()
-def class_weighting(fit: FitArguments, train_labels: LabelSet, head: Head | None = None) -> ClassWeighting:
+def class_weighting(
+    fit: FitArguments,
+    train_labels: LabelSet,
+    head: Head | None = None,
+    keras_file: Path | None = None,
+    captured: Captured | None = None,
+) -> ClassWeighting:
     """The weight of each class of the training rows; Missing where fit() was given none or its labels are not known."""
     if not fit.class_weight:
-        raise Missing("fit() was given no class weights")
+        was_fitted = keras_file is not None or captured is not None
+        raise Missing("fit() was given no class weights" if was_fitted else "the run does not say how classes weighed")
     values = train_labels.values
     if values.dtype.kind not in "fiub" or train_labels.has_missing:
         raise Missing("the labels were logged as text, so how fit() saw them is not known")
