@@ -81,8 +81,10 @@ def test_a_healthy_module_is_judged_and_found_healthy(by_autologging: bool, trac
     assert {"permuted-labels", "double-activation", "overfit", "uncalibrated-probabilities"} <= ran(report)
 
 
-def test_a_softmax_before_cross_entropy_is_proven(tracking_uri: str, tmp_path: Path) -> None:
-    report = audited(logged(module(softmax=True), table(3), tmp_path, by_autologging=False))
+@pytest.mark.parametrize("by_autologging", [False, True])
+def test_a_softmax_before_cross_entropy_is_proven(by_autologging: bool, tracking_uri: str, tmp_path: Path) -> None:
+    run_id = logged(module(softmax=True), table(3), tmp_path, by_autologging=by_autologging)
+    report = audited(run_id, allow_unsafe=by_autologging)
     assert report.root_cause == "double-activation"
     (finding,) = [item for item in report.findings if item.check == "double-activation"]
     assert finding.confidence is Confidence.PROVEN
