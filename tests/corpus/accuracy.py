@@ -231,8 +231,8 @@ are audited with `--allow-unsafe`. {versions}.
 {table(("", "goal", "calibration", "report"), [(a[0], a[1], a[2], b[2]) for a, b in figures])}
 A finding counts as right when it names a planted fault, or what such a fault brings with it. Healthy and harmless runs
 expect info at most. The severity of a finding follows the harm that is measured on the run: a linear output under a
-cross-entropy is a warning where the rows that it leaves without a gradient are right all the same, else an error. So the
-table says how often a fault of a check that is an error was reported at error, over all runs and over those whose
+cross-entropy is a warning where the rows that it leaves without a gradient are right all the same, else an error. So
+the table says how often a fault of a check that is an error was reported at error, over all runs and over those whose
 balanced accuracy on clean held-out rows is more than .03 below that of the same program without the fault (of cases
 without such a twin, all).
 
