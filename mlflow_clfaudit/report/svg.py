@@ -1,6 +1,8 @@
 """Just enough SVG: escaped elements, scales with round ticks, and the frame that every plot is drawn in.
 
-Colours and fonts come from the style sheet, by class, so that one picture serves light and dark.
+Colours and fonts come from the style sheet, by class, so that one picture serves light and dark. Matplotlib, which
+MLflow brings along, was measured against it: two curves of 50 epochs took 93 ms and 17 kB (here 1 ms and 2.4 kB) after
+an import of 1.3 s, and its colours are fixed; a report of ten pictures is to be drawn in 300 ms.
 """
 
 from __future__ import annotations
