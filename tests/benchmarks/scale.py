@@ -128,7 +128,7 @@ def section(curves: list[Curve]) -> str:
     """The part of docs/performance.md that says what was measured."""
     rows = "\n".join(
         f"| {curve.name} | "
-        + ", ".join(f"{size:,}: {taken:.2f}".replace(",", " ", 1) for size, taken in curve.seconds.items())
+        + ", ".join(f"{size:,}: {taken:.2f}".replace(",", " ") for size, taken in curve.seconds.items())
         + f" | {curve.growth:.2f} |"
         for curve in curves
     )
