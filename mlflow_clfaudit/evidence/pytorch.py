@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.answers import head_of
 from mlflow_clfaudit.evidence.criterion import Criterion, kept_by
@@ -64,8 +64,7 @@ def torch_module(torch_file: Path, torch_graph: TorchGraph | None = None, allow_
     except Missing:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
-        text = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise Missing(f"the model does not load: {text}") from None
+        raise Missing(f"the model does not load: {first_line(error)}") from None
 
 
 @provides(tier=Tier.FORWARD, where="torch_file")
@@ -115,7 +114,7 @@ def some_outputs(module: Module, rows: Rows) -> tuple[np.ndarray | None, np.ndar
     try:
         features, logits, outputs = module.run(some, module.training)
     except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
-        text = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        text = first_line(error, 160)
         raise Missing(
             f"the logged inputs do not fit the model: {text}", "log the inputs exactly as the model takes them"
         ) from None

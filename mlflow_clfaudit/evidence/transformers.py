@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from mlflow_clfaudit.errors import Missing
+from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.inputs import Rows, take
 from mlflow_clfaudit.evidence.network import Network
@@ -158,8 +158,7 @@ def text_classifier(text_model: TextModel, head: Head, model_folder: Path, allow
     except ImportError as error:
         raise Missing(f"the model does not load: {error}", "pip install transformers torch") from None
     except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
-        text = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise Missing(f"the model does not load: {text}") from None
+        raise Missing(f"the model does not load: {first_line(error)}") from None
 
 
 def _loaded(library: Any, text_model: TextModel) -> tuple[Any, Any]:
