@@ -74,7 +74,7 @@ class Continued:
     @property
     def information_p_value(self) -> float:
         """That the probabilities after the training say more than those before it."""
-        return _information_p_value(self.before, self.after)
+        return information_p_value(self.before, self.after)
 
     def informs(self, *, information_gain: float = 0.1, significance: float = 0.01) -> bool:
         """Whether the probabilities surely say more after the training, whatever the decisions."""
@@ -135,9 +135,14 @@ class Contrast:
             self.changed.after.truth, self.control.after.decision, self.changed.after.decision
         )
 
+    def decision_proof(self, how: str) -> Proof:
+        """The gain in balanced accuracy over the control as the proof of a finding."""
+        before, after = self.control.after.balanced_accuracy, self.changed.after.balanced_accuracy
+        return Proof(Grade.B, how, "balanced accuracy", before, after, self.changed.after.rows, self.p_value)
+
     @property
     def information_p_value(self) -> float:
-        return _information_p_value(self.control.after, self.changed.after)
+        return information_p_value(self.control.after, self.changed.after)
 
     def informs(self, *, information_gain: float = 0.1, significance: float = 0.01) -> bool:
         """Whether the changed training's probabilities surely say more than the control's and than the logged net's.
@@ -153,8 +158,8 @@ class Contrast:
         return replace(self.changed.information_proof(how), before=self.control.after.skill, p_value=p_value)
 
 
-def _information_p_value(before: Served, after: Served) -> float:
-    """1 where the outputs are no probabilities."""
+def information_p_value(before: Served, after: Served) -> float:
+    """That the probabilities `after` say more than those `before`, on the same rows; 1 where there are none."""
     if before.probabilities is None or after.probabilities is None:
         return 1.0
     return measures.information_p_value(after.truth, before.probabilities, after.probabilities)

@@ -14,7 +14,7 @@ from mlflow_clfaudit.registry import all_checks
 from mlflow_clfaudit.types import Severity
 from tests.corpus.__main__ import chosen, numbers
 from tests.corpus.audits import ALARM, ERROR, Judged, audit_all
-from tests.corpus.program import SYMPTOMS
+from tests.corpus.program import CALIBRATION_SEEDS, SYMPTOMS
 from tests.corpus.store import LIBRARIES, programs, train
 
 PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
@@ -219,14 +219,15 @@ def page(runs: Sequence[Judged]) -> str:
     counts = sorted(Counter(run.seed for run in runs).items())
     measured = ", ".join(f"{count} with seed {seed}" for seed, count in counts)
     healthy = sum(run.program.healthy for run in runs)
+    chosen_by = ", ".join(map(str, sorted(CALIBRATION_SEEDS)))
     return f"""# How right the audit is
 
 Written by `make accuracy`: {len(runs)} training runs of {len({run.program.name for run in runs})} programs, {faulty} of
 them with a planted fault that does harm, {healthy} healthy ones chosen to look suspicious to a simple rule, the rest
 mutants whose fault does no harm. The programs are in `tests/corpus`, their truth is known by construction. Of
 {len(programs())} programs were measured: {measured}. Rules and
-thresholds were chosen on the calibration part, seeds 0 and 1, and not on the report part. Pickled scikit-learn models
-are audited with `--allow-unsafe`. {versions}.
+thresholds were chosen on the calibration part, seeds {chosen_by}, and not on the report part. Pickled
+scikit-learn models are audited with `--allow-unsafe`. {versions}.
 
 {table(("", "goal", "calibration", "report"), [(a[0], a[1], a[2], b[2]) for a, b in figures])}
 A finding counts as right when it names a planted fault, or what such a fault brings with it. Healthy and harmless runs
@@ -261,7 +262,7 @@ Training took {sum(run.run.seconds for run in runs):.0f} processor seconds in al
 @click.command()
 @click.option("--family", help="Only this family.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this program; may be repeated.")
-@click.option("--seeds", default="0,1,2", callback=numbers, help="Comma-separated seeds.")
+@click.option("--seeds", default="0,1,2,3", callback=numbers, help="Comma-separated seeds.")
 @click.option("--jobs", default=2, help="Processes.")
 @click.option("--trained", is_flag=True, help="Only what is trained already.")
 @click.option("--part", type=click.Choice(["calibration", "report"]), help="Print the details of this part.")

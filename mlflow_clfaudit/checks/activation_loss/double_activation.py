@@ -21,7 +21,8 @@ SOFT = ("softmax", "sigmoid")
 
 
 @check(
-    severity=Severity.ERROR, explains=("stuck-loss", "uncalibrated-probabilities", "served-loss-gap", "baseline-wins")
+    severity=Severity.ERROR,
+    explains=("stuck-loss", "uncalibrated-probabilities", "served-loss-gap", "baseline-wins", "under-trained"),
 )
 def double_activation(
     head: Head,
@@ -48,7 +49,8 @@ def double_activation(
     taken into account, its class weights and label smoothing too; alone it is info.
 
     ## Proof
-    The lowest logged loss beside that floor.
+    The lowest logged loss beside that floor; or a logged loss that is that of the served outputs passed through the
+    activation once more (for Keras to four digits), and not that of the outputs themselves.
 
     ## Fix
     Leave out the activation, or from_logits=True.
@@ -158,8 +160,10 @@ def loss_of_what_is_served(
     *,
     tolerance: float = 0.03,
     apart: float = 0.15,
+    exact: float = 1e-4,
 ) -> Finding | None:
-    if finding.variant != "criterion":
+    inferred = finding.variant == "criterion"
+    if not inferred and not _may_be_read_from_the_loss(finding, served):
         return finding
     if served is None:
         raise Missing("the served outputs, which would tell it, are not at hand")
@@ -174,7 +178,10 @@ def loss_of_what_is_served(
         # The saved weights are those of the last epochs, or of the best one.
         logged_losses = [*curve[-3:].tolist(), float(np.min(curve))]
         nearest = min(logged_losses, key=lambda value: abs(value - twice))
-        if abs(nearest - twice) <= tolerance * twice and once < (1.0 - apart) * twice:
+        # The loss of PyTorch is inferred, so it must be much worse for it; that of Keras is known, and met exactly.
+        within, beyond = (tolerance, apart) if inferred else (exact, 2 * exact)
+        differs = twice - once > beyond * twice if inferred else abs(nearest - once) > beyond * twice
+        if abs(nearest - twice) <= within * twice and differs:
             return replace(
                 finding,
                 message=f"{finding.message[:-1]}: the served outputs have a loss of {once:.3g}, passed through it "
@@ -184,9 +191,18 @@ def loss_of_what_is_served(
                     Grade.A, f"the logged loss is that of a second {rows.head.activation}", "loss", once, twice
                 ),
             )
+    if not inferred:
+        return finding
     if criterion is not None:
         raise Missing("no logged loss is that of the served outputs passed through it again")
     return None
+
+
+def _may_be_read_from_the_loss(finding: Finding, served: Served | None) -> bool:
+    """Whether a suspicion about Keras's loss can be settled by the logged losses."""
+    if finding.variant != "from-logits" or finding.proof is not None or served is None or served.head.loss is None:
+        return False
+    return not finding.evidence["logits_taken"] and not served.head.loss.options.get("label_smoothing")
 
 
 def _twice(served: Served, criterion: Criterion | None) -> float:

@@ -24,7 +24,7 @@ def misaligned_rows(
     *,
     rows: int = 100,
     gap: float = 0.1,
-    independent: float = 0.05,
+    independent: float = 0.001,
     association: float = 0.1,
     furthest: int = 64,
     significance: float = 0.001,

@@ -8,7 +8,7 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 
 @check(severity=Severity.ERROR)
-def auc_on_labels(readings: tuple[Reading, ...], *, apart: float = 0.005) -> Iterator[Finding]:
+def auc_on_labels(readings: tuple[Reading, ...], *, apart: float = 0.002) -> Iterator[Finding]:
     """The logged AUC was computed on decisions instead of scores.
 
     ## Why it matters
@@ -16,7 +16,7 @@ def auc_on_labels(readings: tuple[Reading, ...], *, apart: float = 0.005) -> Ite
     nearly always too low.
 
     ## How it is detected
-    The logged AUC is (TPR + TNR) / 2 of the decisions to four digits and not the AUC of the scores.
+    The logged AUC is (TPR + TNR) / 2 of the decisions to four digits, and the AUC of the scores is .002 and more away.
 
     ## Proof
     The identity.

@@ -11,7 +11,7 @@ from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.evidence.trainings import Contrast
 from mlflow_clfaudit.registry import check
-from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+from mlflow_clfaudit.types import Finding, Severity
 
 WIDE = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D", "LSTM", "GRU", "SimpleRNN")
 
@@ -121,14 +121,8 @@ def four_times_as_wide(
         message=message,
         severity=Severity.ERROR if min(wider_trials.gain, changed.gain) >= clear_gain else Severity.WARN,
         evidence=evidence | {"trials": [control.summary, changed.summary]},
-        proof=Proof(
-            Grade.B,
-            f"trained anew for {changed.duration} with four times the width, and with the logged one",
-            metric="balanced accuracy",
-            before=control.after.balanced_accuracy,
-            after=changed.after.balanced_accuracy,
-            n=changed.after.rows,
-            p_value=wider_trials.p_value,
+        proof=wider_trials.decision_proof(
+            f"trained anew for {changed.duration} with four times the width, and with the logged one"
         ),
     )
 

@@ -33,7 +33,6 @@ def learning_rate_exhausted(
     left: float = 1e-3,
     idle: float = 0.2,
     learnt: float = 0.8,
-    right: float = 0.95,
 ) -> Iterator[Finding]:
     """The learning rate had fallen to next to nothing before the network had learnt.
 
@@ -42,7 +41,7 @@ def learning_rate_exhausted(
 
     ## How it is detected
     The logged rate (or the saved one, where no curve was logged) is a thousandth of the first one or less, for a
-    fifth of the epochs and more, and the net did not learn well (U below .8, fewer than 19 rows in 20 right).
+    fifth of the epochs and more, and the net did not learn well (U below .8).
 
     ## Proof
     Training continued from the saved weights at the first rate for a tenth of the epochs: an error when balanced
@@ -60,7 +59,7 @@ def learning_rate_exhausted(
     ## When it is legitimate
     A planned decay to zero after the net has converged.
     """
-    if served.has_learnt(information=learnt, right=right):
+    if served.skill >= learnt:
         return
     rates = history.learning_rate
     first = fit.learning_rate or (float(rates[0]) if rates is not None and len(rates) else None)

@@ -7,7 +7,7 @@ from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Layer, Spec
 from mlflow_clfaudit.evidence.trainings import Contrast
 from mlflow_clfaudit.registry import check
-from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+from mlflow_clfaudit.types import Finding, Severity
 
 
 @check(
@@ -94,13 +94,10 @@ def continued_without(
         f"{unregularised_trials.control.after.balanced_accuracy:.2f}.",
         severity=Severity.ERROR if least >= clear_gain else Severity.WARN,
         evidence={**finding.evidence, "trials": [unregularised_trials.control.summary, changed.summary]},
-        proof=Proof(
-            Grade.B,
-            f"training continued without dropout and penalties, {changed.duration}",
-            metric="balanced accuracy",
-            before=unregularised_trials.control.after.balanced_accuracy,
-            after=changed.after.balanced_accuracy,
-            n=changed.after.rows,
+        proof=replace(
+            unregularised_trials.decision_proof(
+                f"training continued without dropout and penalties, {changed.duration}"
+            ),
             p_value=p_value,
         ),
     )

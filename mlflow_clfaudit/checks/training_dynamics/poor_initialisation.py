@@ -97,13 +97,10 @@ def glorot_in_the_same_time(
         message=f"{finding.message[:-1]}; from Glorot's draw, {changed.duration} reach balanced accuracy "
         f"{changed.after.balanced_accuracy:.2f}, from the logged one {control.after.balanced_accuracy:.2f}.",
         severity=Severity.ERROR if least >= clear_gain else Severity.WARN,
-        proof=Proof(
-            Grade.B,
-            f"trained anew for {changed.duration} from the logged draw and from Glorot's",
-            metric="balanced accuracy",
-            before=control.after.balanced_accuracy,
-            after=changed.after.balanced_accuracy,
-            n=changed.after.rows,
+        proof=replace(
+            redrawn_trials.decision_proof(
+                f"trained anew for {changed.duration} from the logged draw and from Glorot's"
+            ),
             p_value=p_value,
         ),
     )

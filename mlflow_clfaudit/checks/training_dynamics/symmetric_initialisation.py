@@ -139,15 +139,7 @@ def _decides_better(finding: Finding, trials: Contrast, grade: Grade, how: str) 
         finding,
         message=f"{finding.message} From Glorot's draw, {trials.changed.duration} reach balanced "
         f"accuracy {changed.balanced_accuracy:.2f}; from the logged one {control.balanced_accuracy:.2f}.",
-        proof=Proof(
-            grade,
-            how,
-            metric="balanced accuracy",
-            before=control.balanced_accuracy,
-            after=changed.balanced_accuracy,
-            n=changed.rows,
-            p_value=trials.p_value,
-        ),
+        proof=replace(trials.decision_proof(how), grade=grade),
     )
 
 

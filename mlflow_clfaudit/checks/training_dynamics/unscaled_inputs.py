@@ -39,6 +39,7 @@ def unscaled_inputs(
     spread: float = 100.0,
     learnt: float = 0.8,
     good: float = 0.95,
+    fair: float = 0.5,
 ) -> Iterator[Finding]:
     """The inputs enter the first layer unscaled, and the network could not learn from them so.
 
@@ -72,8 +73,8 @@ def unscaled_inputs(
     ```
 
     ## When it is legitimate
-    Ids and embeddings; models that scale inside; nets that learnt all the same (U of .8 and more, or 19 rows in 20
-    right): those are told as an info.
+    Ids and embeddings; models that scale inside; nets that learnt all the same (U of .8 and more, or of .5 and 19 rows
+    in 20 right): those are told as an info.
     """
     for scale in input_scales:
         reasons = []
@@ -85,7 +86,9 @@ def unscaled_inputs(
             reasons.append(f"columns whose mean is {scale.offset:.3g} deviations from 0")
         if not reasons:
             continue
-        fine = served is not None and (served.skill >= learnt or served.balanced_accuracy >= good)
+        fine = served is not None and (
+            served.skill >= learnt or (served.skill >= fair and served.balanced_accuracy >= good)
+        )
         yield Finding(
             f"The inputs{'' if scale.name == 'inputs' else ' ' + scale.name} enter the first layer unscaled: "
             f"{' and '.join(reasons)}.",

@@ -10,7 +10,7 @@ from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.evidence.trainings import Contrast
 from mlflow_clfaudit.evidence.weights import TensorGradient
 from mlflow_clfaudit.registry import check
-from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
+from mlflow_clfaudit.types import Finding, Severity
 
 SQUASHING = ("sigmoid", "tanh", "hard_sigmoid", "softsign", "hard_tanh")
 
@@ -118,13 +118,8 @@ def relu_in_their_place(
         message=f"{finding.message} With relu, {changed.duration} reach balanced accuracy "
         f"{changed.after.balanced_accuracy:.2f}; the whole run reached {changed.before.balanced_accuracy:.2f}.",
         severity=Severity.ERROR,
-        proof=Proof(
-            Grade.B,
-            f"trained anew for {changed.duration} with relu in place of the hidden sigmoids",
-            metric="balanced accuracy",
-            before=changed.before.balanced_accuracy,
-            after=changed.after.balanced_accuracy,
-            n=changed.after.rows,
+        proof=replace(
+            changed.decision_proof(f"trained anew for {changed.duration} with relu in place of the hidden sigmoids"),
             p_value=p_value,
         ),
     )

@@ -176,3 +176,16 @@ def test_quiet_where_a_network_of_pytorch_is_healthy(activation: str, criterion:
     head = make_head(3, activation, None, kind="Module")
     history = make_history(val_loss=[1.09, least])
     assert findings(double_activation, head=head, served=sure(head), history=history, criterion=criterion) == ()
+
+
+def test_the_known_loss_of_keras_is_met_exactly_by_the_second_activation() -> None:
+    head = make_head(3, "softmax", "sparse_categorical_crossentropy", loss_options=LOGITS, after=("rescaling",))
+    truth = np.tile([0, 1, 2], 40)
+    served = make_served(0.4 * np.eye(3)[truth] + 0.2, truth, head=head)
+    twice = float(np.log(np.exp(0.6) + 2 * np.exp(0.2)) - 0.6)
+    given = {"head": head, "labels": make_labels(train=truth.tolist()), "served": served}
+    finding = only(**given, history=make_history(loss=[1.1, twice], val_loss=[1.1, twice]))
+    assert finding.level is Severity.ERROR
+    assert proof_of(finding).grade is Grade.A
+    other = only(**given, history=make_history(loss=[1.1, twice], val_loss=[1.1, 1.001 * twice]))
+    assert (other.level, other.proof) == (Severity.WARN, None), "near is not enough where the loss is known"

@@ -1,3 +1,4 @@
+import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from mlflow_clfaudit.checks.thresholding.auc_on_labels import auc_on_labels
@@ -5,7 +6,7 @@ from mlflow_clfaudit.evidence.scores import LoggedScore, Reading, read_score
 from mlflow_clfaudit.types import Severity, Status
 from tests.checks.thresholding.test_readings import read
 from tests.evidence.test_scores import DECISION, PROBABILITIES, SIGMOID, TRUTH
-from tests.kit import findings, outcome
+from tests.kit import findings, make_served, outcome
 
 
 def test_fires_on_the_auc_of_decisions() -> None:
@@ -30,3 +31,13 @@ def test_a_curve_of_the_auc_metric_is_not_held_against_hard_labels() -> None:
 
 def test_skipped_without_a_score() -> None:
     assert outcome(auc_on_labels).status is Status.SKIPPED
+
+
+def test_fires_where_the_decisions_of_a_good_model_come_near_to_its_scores() -> None:
+    truth = np.tile([0, 1], 100)
+    scores = np.where(truth == 1, 0.9, 0.1)
+    scores[1] = 0.45
+    found = read("auc", roc_auc_score(truth, scores > 0.5), make_served(scores, truth), truth)
+    (finding,) = findings(auc_on_labels, **found)
+    assert finding.proof is not None
+    assert (finding.proof.before, finding.proof.after) == (0.995, 1.0)

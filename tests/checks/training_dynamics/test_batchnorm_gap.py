@@ -48,11 +48,21 @@ def test_quiet_without_the_layer() -> None:
 
 
 def test_quiet_where_inference_works() -> None:
-    assert (
-        findings(batchnorm_gap, spec=SPEC, served=make_served(GOOD, TRUTH), normalization_modes=modes(GOOD, GOOD)) == ()
-    )
+    sure = make_served(np.where(TRUTH == 1, 0.99, 0.01), TRUTH)
+    assert findings(batchnorm_gap, spec=SPEC, served=sure) == ()
 
 
 def test_quiet_where_an_overfit_net_is_no_better_by_other_statistics() -> None:
     poor = make_served(FLAT, TRUTH)
     assert findings(batchnorm_gap, spec=SPEC, served=poor, normalization_modes=modes(FLAT, FLAT)) == ()
+
+
+def test_a_warning_where_only_the_probabilities_are_better_by_statistics_measured_anew() -> None:
+    unsure, sure = (make_served(np.where(TRUTH == 1, p, 1 - p), TRUTH) for p in (0.8, 0.97))
+    given = NormalizationModes(unsure, sure, sure)
+    (finding,) = findings(batchnorm_gap, spec=SPEC, served=unsure, normalization_modes=given)
+    assert finding.level is Severity.WARN
+    assert "a U of 0.68 as served, 0.96 with statistics measured anew" in finding.message
+    assert (proof_of(finding).grade, proof_of(finding).metric) == (Grade.B, "U")
+    again = NormalizationModes(unsure, sure, unsure)
+    assert findings(batchnorm_gap, spec=SPEC, served=unsure, normalization_modes=again) == (), "by its batches alone"

@@ -83,3 +83,13 @@ def test_random_features_on_purpose_are_an_info() -> None:
 )
 def test_quiet(given: Weights, described: Spec) -> None:
     assert findings(frozen_random_layers, weights=given, spec=described, served=SERVED) == ()
+
+
+def test_a_warning_where_only_the_probabilities_gain_by_training_every_layer() -> None:
+    served = make_served(np.where(TRUTH == 1, 0.7, 0.3), TRUTH)
+    trials = make_contrast(served, np.where(TRUTH == 1, 0.75, 0.25), GOOD)
+    (finding,) = findings(
+        frozen_random_layers, weights=weights(UNIFORM), spec=spec(), served=served, unfrozen_trials=trials
+    )
+    assert finding.level is Severity.WARN
+    assert (proof_of(finding).grade, proof_of(finding).metric) == (Grade.B, "U")

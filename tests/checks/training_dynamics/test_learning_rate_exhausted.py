@@ -75,3 +75,10 @@ def test_quiet_when_the_first_rate_does_not_help() -> None:
 
 def test_quiet_when_the_net_had_converged() -> None:
     assert judged(history(1e-3, 1e-7), served=make_served(GOOD, TRUTH)) == ()
+
+
+def test_right_decisions_do_not_hide_that_the_probabilities_would_say_more() -> None:
+    unsure = make_served(np.where(TRUTH == 1, 0.75, 0.25), TRUTH)
+    (finding,) = judged(history(1e-3, 1e-7), served=unsure, continuation_trial=make_continued(unsure, GOOD))
+    assert finding.level is Severity.WARN
+    assert proof_of(finding).metric == "U"

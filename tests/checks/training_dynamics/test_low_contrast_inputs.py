@@ -52,3 +52,13 @@ def test_info_when_the_net_learnt_all_the_same() -> None:
 )
 def test_quiet(given: tuple[InputScale, ...]) -> None:
     assert findings(low_contrast_inputs, input_scales=given, served=SERVED) == ()
+
+
+def test_a_net_that_learnt_only_fairly_is_asked_to_prove_it() -> None:
+    fair = make_served(np.where(TRUTH == 1, 0.8, 0.2) - 0.35 * (np.arange(len(TRUTH)) % 10 == 1), TRUTH)
+    assert fair.has_learnt()
+    assert not fair.has_learnt(information=0.8, right=0.95)
+    (finding,) = findings(
+        low_contrast_inputs, input_scales=SEED, served=fair, scaled_trials=make_contrast(fair, FLAT, GOOD)
+    )
+    assert proof_of(finding).grade is Grade.B

@@ -147,3 +147,12 @@ def test_unproven_it_is_no_error() -> None:
     (finding,) = findings(under_trained, served=served)
     assert finding.level is Severity.WARN
     assert finding.unproven
+
+
+def test_weights_thrown_far_out_that_decide_better_by_luck_are_left_alone() -> None:
+    served = make_served(FLAT, TRUTH)
+    lucky = np.where((TRUTH == 1) | (np.arange(200) % 5 == 0), 1.0, 0.0)
+    (_, _, thrown) = far = trials(served, x1=FLAT, x10=FLAT, x100=lucky)
+    assert thrown.gain > 0.3
+    assert thrown.after.skill < served.skill
+    assert judged(served, learning_rate_trials=far) == ()

@@ -87,3 +87,12 @@ def test_info_when_the_net_learnt_all_the_same() -> None:
 )
 def test_quiet(given: InputScale) -> None:
     assert findings(unscaled_inputs, input_scales=(given,), served=BAD) == ()
+
+
+def test_right_decisions_with_worthless_probabilities_are_asked_to_prove_it() -> None:
+    shouted = np.where((np.arange(200) % 40 < 2), 1 - TRUTH, TRUTH).astype(float)
+    served = make_served(shouted, TRUTH)
+    assert served.balanced_accuracy >= 0.95
+    assert served.skill < 0.5
+    (finding,) = findings(unscaled_inputs, input_scales=LARGE, served=served)
+    assert finding.level is Severity.WARN
