@@ -58,7 +58,7 @@ judgement_floor := 94
 
 coverage: env ## which lines and branches the tests reach; fails below the floor of the checks and the ranking
 	$(bin)/python -m pytest -m 'not long' --numprocesses 2 --cov --cov-report=term:skip-covered
-	$(bin)/python -m coverage report --include 'mlflow_clfaudit/checks/*,mlflow_clfaudit/rank.py' --skip-covered \
+	$(bin)/python -m coverage report --include 'mlflow_clfaudit/checks/*,mlflow_clfaudit/rank.py,mlflow_clfaudit/causality.py' --skip-covered \
 	  --fail-under $(judgement_floor)
 
 accuracy: env ## measure the corpus of faulty and healthy runs

@@ -1,141 +1,27 @@
-"""Root cause first: which finding is the cause, which are its effects, and how sure that is. Pure and table-driven.
+"""Root cause first: which finding is the cause, which are its effects, and how sure that is.
 
-The order is that of the making of a classifier: what goes wrong earlier explains what goes wrong later. What a proven
-cause makes unreadable (a threshold chosen on an untrained net, say) is kept, but as info, with the cause named.
+By the tables of `causality`: what goes wrong earlier in the making of a classifier explains what goes wrong later, and
+what a proven cause makes unreadable is kept, but as info, with the cause named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from mlflow_clfaudit.causality import (
+    ABOUT_A_NUMBER,
+    EXCLUSIONS,
+    SECOND_TO_UNDER_TRAINED,
+    SHOWN_BY_TRAINING,
+    breaks_the_loss,
+    established,
+    stage,
+)
 from mlflow_clfaudit.types import Confidence, Finding, Grade, Outcome, Severity, Status, Verdict
 
 MAX_CAUSES = 3
-
-# Upstream first: reproduction, labels, split, input scale, architecture, head and loss, optimisation, checkpoint,
-# threshold, metric.
-STAGE_OF_AREA: Mapping[str, int] = {
-    "reproduction": 0,
-    "label_encoding": 1,
-    "stratification": 2,
-    "activation_loss": 5,
-    "training_dynamics": 6,
-    "thresholding": 8,
-}
-STAGE_OF_CHECK: Mapping[str, int] = {
-    "unscaled-inputs": 3,
-    "low-contrast-inputs": 3,
-    "no-nonlinearity": 4,
-    "symmetric-initialisation": 4,
-    "poor-initialisation": 4,
-    "bottleneck": 4,
-    "batchnorm-gap": 7,
-    "class-imbalance": 8,
-    "class-weight-overcorrected": 8,
-    "rounded-unbounded-output": 9,
-    "metric-misresolved": 9,
-    "broadcast-comparison": 9,
-    "exact-match-accuracy": 9,
-    "scored-in-wrong-label-space": 9,
-}
-
-# Findings about a number: where the model behind it is good, the number is the headline.
-ABOUT_A_NUMBER = frozenset(
-    {
-        "argmax-on-one-column",
-        "auc-on-labels",
-        "broadcast-comparison",
-        "exact-match-accuracy",
-        "logloss-on-labels",
-        "metric-misresolved",
-        "rounded-unbounded-output",
-        "scored-in-wrong-label-space",
-        "scores-used-as-classes",
-        "threshold-on-wrong-scale",
-    }
-)
 GOOD_BALANCED_ACCURACY = 0.8
-
-
-@dataclass(frozen=True)
-class Exclusion:
-    """Where `cause` holds, findings that `effect` names are no more than info: they cannot be read under that cause."""
-
-    cause: Callable[[Finding], bool]
-    effect: Callable[[Finding], bool]
-
-
-def _named(*names: str) -> Callable[[Finding], bool]:
-    return lambda finding: finding.check in names
-
-
-def _established(*names: str) -> Callable[[Finding], bool]:
-    return lambda finding: finding.check in names and finding.confidence is not Confidence.SUSPECTED
-
-
-def _breaks_the_loss(finding: Finding) -> bool:
-    """A proven fault of the head, the loss or the labels that no training can overcome."""
-    return (
-        finding.area in ("activation_loss", "label_encoding")
-        and finding.level is Severity.BLOCKER
-        and finding.confidence is Confidence.PROVEN
-    )
-
-
-def _is_downstream(finding: Finding) -> bool:
-    """What training shows; the scale of the inputs, the architecture and the callbacks were there before it."""
-    downstream = stage(finding) >= STAGE_OF_AREA["training_dynamics"]
-    return finding.area == "training_dynamics" and downstream and finding.check != "misconfigured-callback"
-
-
-EXCLUSIONS = (
-    # A net that has hardly moved has no direction, order or threshold yet.
-    Exclusion(_established("under-trained"), _named("threshold-off", "inverted-positive-class", "permuted-labels")),
-    Exclusion(_established("under-trained"), _named("uncalibrated-probabilities", "stopped-early")),
-    # Nor does one that diverged, or whose signal died on the way.
-    Exclusion(
-        _established("learning-rate-too-high", "dead-units", "vanishing-gradient", "symmetric-initialisation"),
-        _named("threshold-off", "inverted-positive-class", "permuted-labels", "uncalibrated-probabilities"),
-    ),
-    # A loss that reads the outputs as what they are not has fitted neither probabilities nor a threshold.
-    Exclusion(
-        _established("logits-in-probability-loss", "clipped-output", "regression-loss"),
-        _named("threshold-off", "uncalibrated-probabilities", "threshold-on-wrong-scale"),
-    ),
-    # Zero gradients, constant outputs and a stuck loss are what a broken loss looks like in training.
-    Exclusion(_breaks_the_loss, _is_downstream),
-    Exclusion(_breaks_the_loss, _named("threshold-off", "uncalibrated-probabilities", "threshold-on-wrong-scale")),
-    # Nor do validation labels that are those of other rows or other classes.
-    Exclusion(_established("encoder-refit", "misaligned-rows"), _named("overfit", "stopped-early")),
-    # Weights of classes that move every score move the threshold with them.
-    Exclusion(_established("class-weight-overcorrected"), _named("threshold-off", "uncalibrated-probabilities")),
-    Exclusion(
-        lambda finding: _established("class-weight-overcorrected")(finding) and finding.level.at_least(Severity.WARN),
-        _named("under-trained"),
-    ),
-    # A head that can be fitted to features which a fading gradient left as they were drawn is no want of steps.
-    Exclusion(
-        lambda finding: finding.check == "vanishing-gradient" and finding.level.at_least(Severity.WARN),
-        lambda finding: finding.check == "under-trained" and finding.variant == "head-behind",
-    ),
-    # Of a layer of one unit, all are dead as soon as one is.
-    Exclusion(_established("bottleneck"), _named("dead-units")),
-    # What a callback ended was not ended by too few epochs or too small steps.
-    Exclusion(_established("misconfigured-callback"), _named("under-trained", "stopped-early")),
-    # Probabilities that went on growing too sure of themselves are off because of that.
-    Exclusion(
-        lambda finding: finding.check == "overfit" and finding.level.at_least(Severity.WARN),
-        _named("uncalibrated-probabilities"),
-    ),
-    # A compiled metric that takes logits for probabilities is one fault, said of the metric and of the outputs.
-    Exclusion(_established("threshold-on-wrong-scale"), _named("outputs-not-probabilities")),
-    # A validation slice of one class says nothing about when to stop.
-    Exclusion(_named("single-class-validation"), _named("overfit", "stopped-early", "threshold-tuned-on-test")),
-)
-SHOWN_BY_TRAINING = ("training_dynamics", "thresholding")
-# At most a warning beside a proven cause: true of the data, but not what keeps this net from learning.
-SECOND_TO_UNDER_TRAINED = frozenset({"class-imbalance", "class-shift"})
 
 
 @dataclass(frozen=True)
@@ -187,11 +73,6 @@ def rank(
     ranked = tuple(_with_symptoms(ordered, shown))
     first = next(iter(causes(ranked)), None)
     return Ranked(ranked, tuple(symptoms), _verdict(outcomes, ranked), first.check if first else None)
-
-
-def stage(finding: Finding) -> int:
-    """Where in the making of a classifier the finding lies; upstream is small."""
-    return STAGE_OF_CHECK.get(finding.check, STAGE_OF_AREA.get(finding.area, 5))
 
 
 def confidence(finding: Finding, reference: float | None = None) -> Confidence:
@@ -261,7 +142,7 @@ def _excluded(finding: Finding, findings: Sequence[Finding]) -> Finding:
             explained_by=explaining.check,
         )
     if finding.check in SECOND_TO_UNDER_TRAINED and finding.level.at_least(Severity.ERROR):
-        cause = next((other for other in others if _established("under-trained")(other)), None)
+        cause = next((other for other in others if established("under-trained")(other)), None)
         if cause is not None:
             return replace(finding, severity=Severity.WARN, explained_by=cause.check)
     return finding
@@ -305,7 +186,7 @@ def _order(
     beside_the_point = about_number and quality is not None and not good
     # A void split is worth fixing, but a net that learnt nothing is why the run is bad.
     about_split_only = finding.area == "stratification" and any(
-        _established("under-trained")(other) or _breaks_the_loss(other) for other in findings
+        established("under-trained")(other) or breaks_the_loss(other) for other in findings
     )
     return (
         not finding.counts,
