@@ -64,7 +64,7 @@ coverage: env ## which lines and branches the tests reach; fails below the floor
 accuracy: env ## measure the corpus of faulty and healthy runs
 	$(bin)/python -m tests.corpus.accuracy
 
-bench: env ## measure how long an audit takes
+bench: env ## measure what an audit costs; python -m tests.benchmarks NAME measures one section anew
 	$(bin)/python -m tests.benchmarks
 
 seeds: env ## train and audit the programs that this project was made from, and write what the audit says

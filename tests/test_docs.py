@@ -22,6 +22,7 @@ from click.testing import CliRunner
 import mlflow_clfaudit
 from mlflow_clfaudit.cli import cli
 from tests import matrix
+from tests.benchmarks import __main__ as bench
 
 PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"
@@ -85,6 +86,17 @@ def test_generated_pages_are_current() -> None:
 
 def test_the_page_of_versions_says_what_was_tried() -> None:
     assert matrix.PAGE.read_text() == matrix.page(matrix.remembered())
+
+
+def test_a_section_of_the_performance_page_is_written_anew_and_the_others_stay() -> None:
+    page = bench.PAGE.read_text()
+    titles = [title for title, _ in bench.SECTIONS.values() if f"## {title}\n" in page]
+    assert titles[0] == "One run"
+    for title in titles:
+        changed = bench.written(page, title, "Measured anew.")
+        assert changed.count("Measured anew.") == 1
+        kept = page.split(f"## {title}\n")[1].split("\n## ")[0]
+        assert bench.written(changed, title, kept) == page
 
 
 def test_every_command_and_option_has_help() -> None:

@@ -1,7 +1,6 @@
-"""`python -m tests.benchmarks.fleet`: what auditing many runs costs, on two workers and, part by part, in one process.
+"""What auditing many runs costs, on two workers and, part by part, in one process.
 
-Prints the section "Many runs" of docs/performance.md, which `make bench` writes. CLFAUDIT_BENCH_SIZES names other
-numbers of runs than the usual ones.
+CLFAUDIT_BENCH_SIZES names other numbers of runs than the usual ones.
 """
 
 from __future__ import annotations
@@ -146,8 +145,9 @@ def measure_parts(uri: str) -> dict[str, float]:
     return {part: seconds / len(measured) * 1000 for part, seconds in spent.items()}
 
 
-def section(measured: Measured) -> str:
-    """The part of docs/performance.md that says what was measured."""
+def section() -> str:
+    """The part of docs/performance.md about many runs."""
+    measured = measure()
     rows = "\n".join(
         f"| static | {item.runs:,} | {item.first:.1f} | {item.whole:.1f} | {item.rate:.1f} |".replace(",", " ")
         for item in measured.static
@@ -159,10 +159,8 @@ def section(measured: Measured) -> str:
         f"**{'met' if rate >= goal else 'missed'}**: {name} {rate:.1f} runs/s (goal {goal:g})"
         for name, rate, goal in (("static", largest.rate, GOAL_STATIC), ("full", full.rate, GOAL_FULL))
     ]
-    return f"""## Many runs
-
-`mlflow-clfaudit --experiment bench --jobs 2`, SQLite, small Keras networks, every fourth of them faulty. Each run is
-written: report, tags, description.
+    return f"""`mlflow-clfaudit --experiment bench --jobs 2`, SQLite, small Keras networks, every fourth of them faulty.
+Each run is written: report, tags, description.
 
 | tier | runs | seconds to the first | seconds in all | runs/s from then on |
 |---|---|---|---|---|
@@ -185,11 +183,3 @@ would come to {2000 / floor:.0f} runs/s on this machine.
 
 def told(text: str) -> None:
     sys.stderr.write(f"{text}\n")
-
-
-def main() -> None:
-    sys.stdout.write(section(measure()))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,4 @@
-"""`python -m tests.benchmarks.scale`: how the cost of an audit grows with labels, with classes and with rows.
-
-Prints the section "How it grows" of docs/performance.md, which `make bench` writes, and draws docs/performance.svg.
-"""
+"""How the cost of an audit grows with labels, with classes and with rows; drawn in docs/performance.svg."""
 
 from __future__ import annotations
 
@@ -124,17 +121,17 @@ def draw(curves: list[Curve], path: Path = PICTURE) -> None:
     plt.close(figure)
 
 
-def section(curves: list[Curve]) -> str:
-    """The part of docs/performance.md that says what was measured."""
+def section() -> str:
+    """The part of docs/performance.md about growth."""
+    curves = measure()
+    draw(curves)
     rows = "\n".join(
         f"| {curve.name} | "
         + ", ".join(f"{size:,}: {taken:.2f}".replace(",", " ") for size, taken in curve.seconds.items())
         + f" | {curve.growth:.2f} |"
         for curve in curves
     )
-    return f"""## How it grows
-
-![Processor seconds of an audit by labels, classes and rows](performance.svg)
+    return f"""![Processor seconds of an audit by labels, classes and rows](performance.svg)
 
 Processor seconds of the second audit in a process, so without imports. The last column says how many times dearer the
 largest was than the one before, over how many times larger: 1 is linear growth, less is cheaper than that.
@@ -143,13 +140,3 @@ largest was than the one before, over how many times larger: 1 is linear growth,
 |---|---|---|
 {rows}
 """
-
-
-def main() -> None:
-    curves = measure()
-    draw(curves)
-    sys.stdout.write(section(curves))
-
-
-if __name__ == "__main__":
-    main()
