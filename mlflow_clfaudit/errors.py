@@ -37,6 +37,11 @@ def first_line(error: BaseException, limit: int = 200) -> str:
     return redacted((str(error).strip() or type(error).__name__).splitlines()[0])[:limit]
 
 
+def kind_and_first_line(error: BaseException, limit: int = 200) -> str:
+    """The kind of the error and the first line of what it says."""
+    return f"{type(error).__name__}: {first_line(error, limit)}"
+
+
 class AuditError(Exception):
     """The run could not be audited. The message is one line and names the next step; credentials are left out."""
 

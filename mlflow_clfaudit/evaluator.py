@@ -14,7 +14,7 @@ from typing import Any
 
 from mlflow.models.evaluation.base import EvaluationResult, ModelEvaluator
 
-from mlflow_clfaudit.errors import AuditError, redacted
+from mlflow_clfaudit.errors import AuditError, kind_and_first_line
 from mlflow_clfaudit.types import Report, Verdict
 
 AUDITED = "clfaudit/audited"
@@ -56,8 +56,7 @@ class Evaluator(ModelEvaluator):
             if report.verdict is not Verdict.NOT_AUDITED:
                 metrics = {AUDITED: 1.0, **_metrics(report)}
         except Exception as error:  # noqa: BLE001 - the other evaluators go on, whatever it is
-            text = f"{type(error).__name__}: {error}".splitlines()[0]
-            _logger.warning("clfaudit: the model was not audited: %s", redacted(text)[:300])
+            _logger.warning("clfaudit: the model was not audited: %s", kind_and_first_line(error, 300))
         return EvaluationResult(metrics=metrics, artifacts={}, run_id=run_id)  # type: ignore[no-untyped-call]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from mlflow_clfaudit.errors import Missing, OutOfMemory
+from mlflow_clfaudit.errors import Missing, OutOfMemory, kind_and_first_line
 from mlflow_clfaudit.evidence import Evidence, made_from
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.registry import Check, Needs
@@ -92,8 +92,7 @@ def examine_one(evidence: Evidence, check: Check, ignored: str | None = None) ->
     except OutOfMemory:
         raise
     except Exception as error:  # noqa: BLE001 - a rule that fails must not take the audit with it
-        text = str(error).splitlines()[0][:200] if str(error) else ""
-        return Outcome(check.name, check.area, Status.FAILED, reason=f"{type(error).__name__}: {text}")
+        return Outcome(check.name, check.area, Status.FAILED, reason=kind_and_first_line(error))
     return Outcome(check.name, check.area, Status.FIRED if findings else Status.PASSED, findings)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlflow_clfaudit.report.figures import class_names
+from mlflow_clfaudit.report.class_figures import class_names
 from mlflow_clfaudit.report.plain import clean, data
 from mlflow_clfaudit.types import SuspiciousRow
 

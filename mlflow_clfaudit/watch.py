@@ -18,7 +18,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mlflow_clfaudit.errors import AuditError, LeftAlone, NotWritable, TrackingUnreachable, first_line
+from mlflow_clfaudit.errors import (
+    AuditError,
+    LeftAlone,
+    NotWritable,
+    TrackingUnreachable,
+    first_line,
+    kind_and_first_line,
+)
 from mlflow_clfaudit.finder import Finder
 from mlflow_clfaudit.lease import Owner
 from mlflow_clfaudit.names import LEFT_ALONE, VERDICT
@@ -188,7 +195,7 @@ class Watcher:
                 raise
             watched = Watched(run_id, error=str(error))
         except Exception as error:  # noqa: BLE001 - one run that cannot be audited must not end the watch
-            watched = Watched(run_id, error=f"{type(error).__name__}: {first_line(error)}")
+            watched = Watched(run_id, error=kind_and_first_line(error))
         del self.attempts[run_id]
         if watched is None or watched.report is None:
             # The others have a verdict: what is kept of each run here would only ever grow.

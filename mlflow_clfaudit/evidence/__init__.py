@@ -25,6 +25,7 @@ MODULES = (
     "weights",
     "scale",
     "boosters",
+    "booster_files",
     "estimators",
     "torch_graph",
     "criterion",

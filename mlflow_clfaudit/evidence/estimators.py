@@ -6,8 +6,6 @@ What a skops file says as JSON is read without loading it.
 from __future__ import annotations
 
 import importlib
-import io
-import json
 import os
 import warnings
 import zipfile
@@ -20,28 +18,23 @@ from typing import Any
 import numpy as np
 
 from mlflow_clfaudit.errors import Missing, first_line
-from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.archives import DAMAGED, read_member
+from mlflow_clfaudit.evidence import provides, skops_files
+from mlflow_clfaudit.evidence.boosters import LIBRARIES as BOOSTERS
 from mlflow_clfaudit.evidence.boosters import Booster
 from mlflow_clfaudit.evidence.class_indices import known_indices
+from mlflow_clfaudit.evidence.columns import under_names
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.label_set import LabelSet
-from mlflow_clfaudit.evidence.network import Network
+from mlflow_clfaudit.evidence.network import TRUST, Network, not_trained_on
 from mlflow_clfaudit.evidence.solvers import Solver
 from mlflow_clfaudit.evidence.spec import Head
-from mlflow_clfaudit.evidence.weighting import ClassWeighting
+from mlflow_clfaudit.evidence.weighting import ClassWeighting, balanced_weights
 from mlflow_clfaudit.types import Tier
 
 # A flavor's name and the library's own.
-LIBRARIES: Mapping[str, str] = {
-    "sklearn": "scikit-learn",
-    "xgboost": "XGBoost",
-    "lightgbm": "LightGBM",
-    "catboost": "CatBoost",
-}
+LIBRARIES: Mapping[str, str] = {"sklearn": "scikit-learn", **BOOSTERS}
 # The boosters' own file formats: trees as data, no code.
 NATIVE = (".json", ".ubj", ".xgb", ".lgb", ".txt", ".cb", ".cbm")
-TRUST = "--allow-unsafe, where you trust the model"
 # Classes of scikit-learn that hold data and that skops does not know. Trees and neighbour indices are not among them:
 # their compiled code follows the numbers in the file without looking.
 HARMLESS = {
@@ -113,14 +106,8 @@ class Estimator:
         return np.asarray(order[np.searchsorted(self.classes[order], answers)], dtype=np.int64)
 
     def _named(self, inputs: Any) -> Any:
-        """Rows as the model was fitted on them: under the names of its columns, where it knows them."""
-        names = getattr(self.model, "feature_names_in_", None)
-        array = np.asarray(inputs)
-        if names is None or array.ndim != 2 or array.shape[1] != len(names):
-            return array
-        import pandas as pd
-
-        return pd.DataFrame(array, columns=names)
+        """Rows as the model was fitted on them."""
+        return under_names(inputs, getattr(self.model, "feature_names_in_", None))
 
 
 @provides()
@@ -183,14 +170,10 @@ def head(estimator_flavor: str) -> Head:
 @provides(tier=Tier.FORWARD, where="estimator_flavor")
 def network(estimator: Estimator, head: Head) -> Network:
     """The estimator as a model whose rows can be judged; it has no layers, and is not trained anew."""
-
-    def reload() -> Any:
-        raise Missing("only neural networks are trained on")
-
     return Network(
         model=estimator,
         tapped=None,
-        reload=reload,
+        reload=not_trained_on("only neural networks are trained on"),
         backend=estimator.library,
         device="CPU",
         classes=estimator.classes,
@@ -214,12 +197,8 @@ def solvers(model_folder: Path, flavors: Mapping[str, Any], estimator: Estimator
         if estimator is not None:
             return tuple(_of_loaded(estimator.model))
         raise Missing("the model is a pickle, which is not loaded", "serialization_format='skops' when logging it")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            schema = json.loads(read_member(archive, "schema.json", MAX_SCHEMA_BYTES))
-            return tuple(_solvers(archive, schema, 0))
-    except (*DAMAGED, TypeError, AttributeError, RecursionError) as error:
-        raise Missing(f"the model file cannot be read: {type(error).__name__}") from None
+    with skops_files.opened(path) as archive:
+        return tuple(_solvers(archive, skops_files.schema(archive, MAX_SCHEMA_BYTES), 0))
 
 
 def _of_loaded(model: Any, depth: int = 0) -> Iterator[Solver]:
@@ -257,16 +236,11 @@ def _solvers(archive: zipfile.ZipFile, node: Any, depth: int) -> Iterator[Solver
 
 def _number(archive: zipfile.ZipFile, node: Any) -> int | None:
     """The integer that a node stands for, the largest of an array; None where it is none."""
-    if not isinstance(node, dict):
-        return None
-    if node.get("is_json"):
-        value = json.loads(str(node.get("content")))
+    value = skops_files.plain(node)
+    if value is not None:
         return value if isinstance(value, int) and not isinstance(value, bool) else None
-    name = node.get("file")
-    if not isinstance(name, str):
-        return None
-    array = np.load(io.BytesIO(read_member(archive, name, MAX_ARRAY_BYTES)), allow_pickle=False)
-    return int(array.max()) if array.size and array.dtype.kind in "iu" else None
+    array = skops_files.array(archive, node, MAX_ARRAY_BYTES)
+    return int(array.max()) if array is not None and array.size and array.dtype.kind in "iu" else None
 
 
 @provides(tier=Tier.FORWARD, otherwise=True)
@@ -289,7 +263,7 @@ def class_weighting(estimator: Estimator, train_labels: LabelSet) -> ClassWeight
     codes, classes = known_indices(train_labels, estimator.classes)
     counts = np.bincount(codes, minlength=classes)
     if given == "balanced" and counts.min() > 0:
-        weights = counts.sum() / (classes * counts)
+        weights = balanced_weights(counts)
     elif isinstance(given, Mapping) and classes == len(estimator.classes):
         weights = np.array([float(given.get(name, 1.0)) for name in estimator.classes.tolist()])
     else:

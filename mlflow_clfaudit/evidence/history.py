@@ -13,40 +13,19 @@ from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.captured import Captured
+from mlflow_clfaudit.evidence.curve_names import (
+    ACCURACY_NAMES,
+    BOOSTING_CURVE,
+    PREFIXES,
+    accuracy_of,
+    are_training_rows,
+    by_name_of_keras,
+)
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.spec import Loss
 
 LOG_HISTORY = "mlflow.keras.autolog() before fit"
-ACCURACY_NAMES = (
-    "accuracy",
-    "acc",
-    "binary_accuracy",
-    "categorical_accuracy",
-    "sparse_categorical_accuracy",
-    "train_accuracy",
-    "train_acc",
-    "compile_metrics",
-)
-# What other libraries and people put before a curve's name, and whether it is one of the validation rows.
-PREFIXES = {
-    "val_": True,
-    "val/": True,
-    "valid_": True,
-    "valid/": True,
-    "validation/": True,
-    "eval_": True,
-    "eval/": True,
-    "train_": False,
-    "train/": False,
-    "training_": False,
-    "training/": False,
-}
-# What boosting libraries call their evaluation sets (None: the training rows where another set follows) and metrics.
-BOOSTING_CURVE = re.compile(r"(?P<rows>[A-Za-z]+(_\d+)?)-(?P<metric>[a-z_0-9]+)")
-BOOSTING_TRAINING = {"train", "training", "dtrain", "learn"}
-BOOSTING_LOSSES = {"logloss", "mlogloss", "binary_logloss", "multi_logloss", "cross_entropy"}
-BOOSTING_ERRORS = {"error", "merror", "binary_error", "multi_error"}
 MAX_RECOVERED_ROWS = 20_000
 MIN_RECOVERED_ROWS = 20
 MIN_CONSTANT_EPOCHS = 3
@@ -78,11 +57,11 @@ class History:
 
     @property
     def accuracy(self) -> np.ndarray | None:
-        return _first(self.train)
+        return accuracy_of(self.train)
 
     @property
     def validation_accuracy(self) -> np.ndarray | None:
-        return _first(self.validation)
+        return accuracy_of(self.validation)
 
 
 @dataclass(frozen=True)
@@ -115,11 +94,8 @@ def history(run: Run, overrides: Overrides | None = None, fit: FitArguments | No
         key = named.get(logged, logged)
         rounds = BOOSTING_CURVE.fullmatch(key)
         if rounds is not None and len(values) > 1:
-            trained_on = rounds["rows"] in BOOSTING_TRAINING or (
-                rounds["rows"].endswith("_0") and f"{rounds['rows'][:-2]}_1" in boosting
-            )
-            name, curve = _boosting(rounds["metric"], values)
-            (train if trained_on else validation)[name] = curve
+            name, curve = by_name_of_keras(rounds["metric"], values)
+            (train if are_training_rows(rounds["rows"], boosting) else validation)[name] = curve
             continue
         # mlflow.keras.autolog logs every validation_* value at step 0 beside val_*: not a curve.
         if key.startswith(("validation_", "restored_", "stopped_")) or len(values) == 0:
@@ -138,13 +114,6 @@ def history(run: Run, overrides: Overrides | None = None, fit: FitArguments | No
     if not train and not validation:
         raise Missing("the run has no training curves", LOG_HISTORY)
     return History(train, validation, learning_rate, fits)
-
-
-def _boosting(metric: str, values: np.ndarray) -> tuple[str, np.ndarray]:
-    """A curve of a boosting library by Keras's name: errors are what is missing from an accuracy."""
-    if metric in BOOSTING_LOSSES:
-        return "loss", values
-    return ("accuracy", 1.0 - values) if metric in BOOSTING_ERRORS else (metric, values)
 
 
 def _by_epoch(steps: np.ndarray, values: np.ndarray, epochs: int | None) -> np.ndarray:
@@ -301,10 +270,6 @@ def _distance(loss: str, value: float, correct: bool) -> float | None:
 def _loss_at(loss: str, distance: float) -> float:
     """The loss of an output at this distance from the label."""
     return distance**2 if loss == "mean_squared_error" else float(-np.log1p(-distance))
-
-
-def _first(curves: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    return next((curves[name] for name in ACCURACY_NAMES if name in curves), None)
 
 
 def _restored_step(run: Run) -> int | None:

@@ -15,6 +15,7 @@ from mlflow_clfaudit.evidence.keras_backend import device_name, import_keras, lo
 from mlflow_clfaudit.evidence.spec import Head, Spec
 from mlflow_clfaudit.types import Tier
 
+TRUST = "--allow-unsafe, where you trust the model"
 REGISTER = "register its custom objects, or log it with them"
 
 
@@ -38,6 +39,15 @@ class Network:
     head: Head | None = None
 
 
+def not_trained_on(reason: str) -> Callable[[], Any]:
+    """The `reload` of a model that is not trained anew, for this reason."""
+
+    def reload() -> Any:
+        raise Missing(reason)
+
+    return reload
+
+
 @provides(tier=Tier.FORWARD)
 def network(
     keras_file: Path, spec: Spec, head: Head, device: str, model_folder: Path, allow_unsafe: bool | None = None
@@ -55,7 +65,7 @@ def network(
         must_fit(error)
         text = first_line(error)
         brings_code = "safe_mode" in text or "untrusted" in text or "Lambda" in text
-        remedy = "--allow-unsafe, where you trust the model" if brings_code else REGISTER
+        remedy = TRUST if brings_code else REGISTER
         raise Missing(f"the model does not load: {text}", remedy) from None
     return Network(model, _tap(keras, model, head), reload, keras.backend.backend(), device_name(keras))
 

@@ -20,11 +20,10 @@ from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.answers import classes_of, read_outputs
 from mlflow_clfaudit.evidence.inputs import Rows, take
 from mlflow_clfaudit.evidence.labels import Labels
-from mlflow_clfaudit.evidence.network import Network
+from mlflow_clfaudit.evidence.network import TRUST, Network, not_trained_on
 from mlflow_clfaudit.evidence.spec import ESTIMATORS, Head
 from mlflow_clfaudit.types import Tier
 
-TRUST = "--allow-unsafe, where you trust the model"
 # Flavors whose own modules read them.
 READ = (*ESTIMATORS, "keras", "tensorflow", "pytorch", "transformers", "onnx")
 # Flavors whose answers are no classes of rows.
@@ -181,13 +180,10 @@ def network(function: Function, evaluation_rows: Rows, labels: Labels, head: Hea
     is_log = found.activation == "softmax" and float(np.asarray(values, dtype=np.float64).max()) <= 1e-6
     model = Answering(function, found, known, log=is_log)
 
-    def reload() -> Any:
-        raise Missing("only networks of Keras are trained on")
-
     return Network(
         model=model,
         tapped=None,
-        reload=reload,
+        reload=not_trained_on("only networks of Keras are trained on"),
         backend=function.library,
         device="CPU",
         classes=known,

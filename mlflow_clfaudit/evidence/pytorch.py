@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,10 +19,10 @@ from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.answers import head_of
 from mlflow_clfaudit.evidence.criterion import Criterion, kept_by
 from mlflow_clfaudit.evidence.inputs import Rows, take
-from mlflow_clfaudit.evidence.network import Network
+from mlflow_clfaudit.evidence.network import TRUST, Network, not_trained_on
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
-from mlflow_clfaudit.evidence.torch_graph import MODES, TRUST, TorchGraph, must_be_harmless
+from mlflow_clfaudit.evidence.torch_graph import MODES, TorchGraph, must_be_harmless
 from mlflow_clfaudit.evidence.torch_running import Module, eager, exported
 from mlflow_clfaudit.types import Tier
 
@@ -80,15 +79,17 @@ def network(
     if known is not None and head.activations != known.activations:
         raise Missing("the activation of a network of PyTorch is not exchanged")
 
-    def reload() -> Any:
-        raise Missing("networks of PyTorch are not trained on")
-
     features, logits, outputs = some_outputs(torch_module, evaluation_rows)
     found, log = _found(torch_module.head, outputs)
     taps = features is not None and logits is not None and logits.ndim == 2 and logits.shape == outputs.shape
     model = replace(torch_module, head=found, log=log, taps=taps)
     return Network(
-        model=model, tapped=model if taps else None, reload=reload, backend="PyTorch", device="CPU", head=found
+        model=model,
+        tapped=model if taps else None,
+        reload=not_trained_on("networks of PyTorch are not trained on"),
+        backend="PyTorch",
+        device="CPU",
+        head=found,
     )
 
 

@@ -17,9 +17,9 @@ from typing import Any
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.archives import DAMAGED, read_member
+from mlflow_clfaudit.evidence.network import TRUST
 from mlflow_clfaudit.evidence.spec import Head
 
-TRUST = "--allow-unsafe, where you trust the model"
 MAX_GRAPH_BYTES = 64 * 2**20
 # Operators that compute from tensors alone. Those that open files or print are left out.
 HARMLESS = re.compile(r"torch\.ops\.(aten|prims)\.[A-Za-z_0-9]+\.[A-Za-z_0-9]+|_operator\.[a-z]+|math\.[a-z]+")

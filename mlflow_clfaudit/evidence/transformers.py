@@ -23,10 +23,9 @@ import numpy as np
 from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.inputs import Rows, take
-from mlflow_clfaudit.evidence.network import Network
+from mlflow_clfaudit.evidence.network import TRUST, Network, not_trained_on
 from mlflow_clfaudit.evidence.pytorch import some_outputs
 from mlflow_clfaudit.evidence.spec import Head
-from mlflow_clfaudit.evidence.torch_graph import TRUST
 from mlflow_clfaudit.evidence.torch_running import Module, Runner
 from mlflow_clfaudit.types import Tier
 
@@ -235,16 +234,13 @@ def network(text_classifier: Module, text_model: TextModel, head: Head, evaluati
     if head.activations:
         raise Missing("the activation of a model of transformers is not exchanged")
 
-    def reload() -> Any:
-        raise Missing("models of transformers are not trained on")
-
     _, logits, outputs = some_outputs(text_classifier, evaluation_rows)
     taps = logits is not None and logits.shape == outputs.shape
     model = replace(text_classifier, taps=taps)
     return Network(
         model=model,
         tapped=model if taps else None,
-        reload=reload,
+        reload=not_trained_on("models of transformers are not trained on"),
         backend="transformers",
         device="CPU",
         classes=text_model.classes,

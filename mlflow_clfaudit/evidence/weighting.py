@@ -66,6 +66,11 @@ def class_weighting(
     return ClassWeighting(weights, classes, counts, effective)
 
 
+def balanced_weights(counts: np.ndarray) -> np.ndarray:
+    """What class_weight="balanced" gives classes of these many rows (K,), none of them zero."""
+    return np.asarray(counts.sum() / (len(counts) * counts))
+
+
 def _fits(classes: np.ndarray, head: Head) -> bool:
     """Whether a cross-entropy of this head can have been given these labels."""
     if head.units is None or head.loss is None or not head.loss.is_cross_entropy:

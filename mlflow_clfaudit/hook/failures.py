@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mlflow_clfaudit.errors import first_line
+from mlflow_clfaudit.errors import kind_and_first_line
 from mlflow_clfaudit.names import ERROR
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def contained(client: MlflowClient | None = None, run_id: str | None = None) -> 
     try:
         yield
     except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
-        reason = f"{type(error).__name__}: {first_line(error)}"
+        reason = kind_and_first_line(error)
         with contextlib.suppress(Exception):
             _logger.warning("clfaudit: %s", reason)
             if client is not None and run_id is not None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlflow_clfaudit.repair.measured import Comparison
+from mlflow_clfaudit.repair.repaired import Attempt, Repaired
 from mlflow_clfaudit.repair.script import Script, unified_diff
 from mlflow_clfaudit.report.plain import clean
-
-if TYPE_CHECKING:
-    from mlflow_clfaudit.repair.mending import Attempt, Repaired
 
 MEASURES = ("balanced accuracy", "accuracy", "log loss")
 

@@ -206,7 +206,7 @@ def _same_classes(matrix: Sequence[Sequence[float]], figure: Mapping[str, Any]) 
     """A counterfactual matrix of all classes, over the classes that the figure shows."""
     import numpy as np
 
-    from mlflow_clfaudit.report.figures import reduced
+    from mlflow_clfaudit.report.served_figures import reduced
 
     if not isinstance(matrix, list) or any(not isinstance(row, list) or len(row) != len(matrix) for row in matrix):
         return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import sys
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,8 +187,28 @@ def part(seed: int) -> Literal["calibration", "report"]:
 CORPUS = Path(__file__).parent
 
 
+def home(thing: Any) -> str:
+    """The module of a function or, below this package, the package that the module is a part of."""
+    name = str(thing.__module__)
+    below = name.removeprefix(f"{__package__}.")
+    return name if below == name else f"{__package__}.{below.partition('.')[0]}"
+
+
+def namespace(function: Any) -> Mapping[str, Any]:
+    """What the names in a function can mean: those of its file and of the files beside it in a package below this."""
+    own: Mapping[str, Any] = function.__globals__
+    beside = f"{home(function)}."
+    if not str(function.__module__).startswith(beside):
+        return own
+    modules = [vars(module) for name, module in sorted(sys.modules.items()) if name.startswith(beside)]
+    return ChainMap(own, *modules)
+
+
 def digest(*things: Any) -> str:
-    """A digest of code and values, following functions into all of this package that they refer to; not of words."""
+    """A digest of code and values, following functions into all of this package that they refer to; not of words.
+
+    A package below this one counts as one file, so that dividing it into others leaves what was trained as it is.
+    """
     hasher = hashlib.sha256()
     seen: set[int] = set()
 
@@ -213,10 +235,10 @@ def digest(*things: Any) -> str:
             feed((wrapped, thing.args, thing.keywords))
         elif code is not None:
             if id(thing) in seen or not Path(code.co_filename).is_relative_to(CORPUS):
-                hasher.update(f"{thing.__module__}.{thing.__qualname__}".encode())
+                hasher.update(f"{home(thing)}.{thing.__qualname__}".encode())
                 return
             seen.add(id(thing))
-            feed_code(code, thing.__globals__, documented=thing.__doc__ is not None)
+            feed_code(code, namespace(thing), documented=thing.__doc__ is not None)
             feed((thing.__defaults__ or (), thing.__kwdefaults__ or {}))
             for cell in thing.__closure__ or ():
                 feed(cell.cell_contents)
@@ -233,17 +255,17 @@ def digest(*things: Any) -> str:
         else:
             hasher.update(f"{type(thing).__module__}.{getattr(thing, '__name__', type(thing).__qualname__)};".encode())
 
-    def feed_code(code: Any, namespace: Mapping[str, Any], *, documented: bool = False) -> None:
+    def feed_code(code: Any, known: Mapping[str, Any], *, documented: bool = False) -> None:
         hasher.update(code.co_code)
         for constant in code.co_consts[documented:]:
             if hasattr(constant, "co_code"):
-                feed_code(constant, namespace)
+                feed_code(constant, known)
             else:
                 feed(constant)
         for name in code.co_names:
             hasher.update(name.encode())
-            if name in namespace:
-                feed(namespace[name])
+            if name in known:
+                feed(known[name])
 
     feed(things)
     return hasher.hexdigest()[:16]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
+from types import FunctionType
 
 import numpy as np
 import pytest
 
 from mlflow_clfaudit.registry import all_checks
 from tests.corpus import audits, program, store
+from tests.corpus.healthy import rows
 from tests.corpus.log import Logged, default_decision
 from tests.corpus.program import COMPANIONS, Program, Training, digest, part
 
@@ -66,6 +69,17 @@ def test_the_digest_follows_functions_and_values_but_not_names() -> None:
     assert digest(lambda: doubled(1)) == digest(lambda: again(1)) != digest(lambda: tripled(1))
     assert digest(np.zeros(3)) != digest(np.ones(3))
     assert digest({"rate": 0.1}) != digest({"rate": 0.2})
+
+
+def test_the_digest_is_the_same_in_every_file_of_a_package() -> None:
+    def digest_in(module: str) -> str:
+        moved = FunctionType(rows.signals.__code__, vars(import_module(module)))
+        moved.__module__, moved.__kwdefaults__ = module, rows.signals.__kwdefaults__
+        # Of what was met already, only the name counts.
+        return digest(moved, moved)
+
+    assert digest_in("tests.corpus.healthy.heads") == digest_in(rows.__name__) == digest(rows.signals, rows.signals)
+    assert digest_in("tests.corpus.cases") != digest_in(rows.__name__)
 
 
 def test_two_programs_of_a_base_have_two_keys() -> None:

@@ -14,22 +14,10 @@ from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.trainings import Contrast
 from mlflow_clfaudit.evidence.units import LayerActivity
 from mlflow_clfaudit.evidence.weights import TensorGradient
-from mlflow_clfaudit.report.figures import (
-    MAX_CLASSES,
-    MAX_LAYERS,
-    MAX_POINTS,
-    confusion,
-    curves,
-    figures,
-    layers,
-    reduced,
-    reliability,
-    scores,
-    shares,
-    thinned,
-    thresholds,
-    worst_classes,
-)
+from mlflow_clfaudit.report.class_figures import MAX_CLASSES, shares
+from mlflow_clfaudit.report.figures import figures
+from mlflow_clfaudit.report.served_figures import confusion, reduced, reliability, scores, thresholds, worst_classes
+from mlflow_clfaudit.report.training_figures import MAX_LAYERS, MAX_POINTS, curves, layers, thinned
 from tests.kit import make_continued, make_head, make_history, make_labels, make_served
 
 
