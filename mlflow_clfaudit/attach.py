@@ -4,44 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import logging
 import random
-import re
 import secrets
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlflow_clfaudit import __version__, saved_view
+from mlflow_clfaudit import saved_view
 from mlflow_clfaudit.errors import NotWritable, first_line, redacted
 from mlflow_clfaudit.evidence.audited import AuditedRun, Experiment
 from mlflow_clfaudit.evidence.run import Run
-from mlflow_clfaudit.names import AUDITED_AT, ERROR, EVIDENCE, ROOT_CAUSE, SEVERITY, SUMMARY, VERDICT, VERSION
+from mlflow_clfaudit.names import AUDITED_AT, ERROR, ROOT_CAUSE, SEVERITY, SUMMARY, VERDICT
 from mlflow_clfaudit.report.plain import clean, cleaned
+from mlflow_clfaudit.report.tags import CLOSE, OPEN, merged_note, metrics, tags, with_table
 from mlflow_clfaudit.report.words import ROWS_PATH
-from mlflow_clfaudit.types import AREAS, Report, Status
+from mlflow_clfaudit.types import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
 
 _logger = logging.getLogger(__name__)
 
 FOLDER = "clfaudit"
 NOTE = "mlflow.note.content"
 TABLES = "mlflow.loggedArtifacts"
-OPEN, CLOSE = "<!-- clfaudit -->", "<!-- /clfaudit -->"
 DIGEST = "clfaudit.report"  # of the report.json that the verdict belongs to
 WRITING = "clfaudit.writing"  # there while an audit writes, or after one was killed
 ATTEMPTS = 5
 VERSION_TAGS = (ROOT_CAUSE, SEVERITY, AUDITED_AT, VERDICT)
 MAX_TAG = 5_000
-MAX_NOTE = 8_000
 
 
 def write(run: Run, report: Report) -> None:
@@ -54,7 +49,7 @@ def write(run: Run, report: Report) -> None:
         NotWritable: the store refused. Where nothing had been overwritten yet, the earlier verdict stands again.
     """
     from mlflow import MlflowClient
-    from mlflow.entities import RunTag
+    from mlflow.entities import Metric, RunTag
 
     from mlflow_clfaudit.report.markdown import description
 
@@ -84,7 +79,9 @@ def write(run: Run, report: Report) -> None:
         written = [RunTag(NOTE, note), *(RunTag(key, value) for key, value in verdict.items())]
         if Path(ROWS_PATH).name in files:
             written.insert(0, RunTag(TABLES, with_table(current.get(TABLES, ""))))
-        _again_if_deleted(client.log_batch, run.run_id, metrics(report), tags=written)
+        now = int(time.time() * 1000)
+        measured = [Metric(name, value, now, 0) for name, value in metrics(report).items()]
+        _again_if_deleted(client.log_batch, run.run_id, measured, tags=written)
         for key in (WRITING, ERROR):
             if key in current:
                 _delete_tag(client, run.run_id, key)
@@ -222,19 +219,6 @@ def write_summary(experiment: Experiment, files: Mapping[str, str], note: str) -
     return run_id
 
 
-def tags(report: Report) -> dict[str, str]:
-    """Every tag of the interface, always all of them, so that a re-audit leaves nothing stale; the verdict last."""
-    found = {
-        ROOT_CAUSE: report.root_cause or "none",
-        SEVERITY: str(report.severity or "none"),
-        **{f"clfaudit.{area}": area_state(report, area) for area in AREAS},
-        VERSION: __version__,
-        AUDITED_AT: datetime.now(UTC).isoformat(timespec="seconds"),
-        EVIDENCE: report.digest or "none",
-    }
-    return {**found, VERDICT: str(report.verdict)}
-
-
 def _save_view(client: MlflowClient, run: Run) -> None:
     """Give the experiment the view "clfaudit" of its runs; never raises."""
     value = saved_view.to_write(run.experiment_tags, int(time.time() * 1000))
@@ -301,55 +285,3 @@ def set_alias(name: str, alias: str, version: str, tracking_uri: str | None) -> 
         MlflowClient(tracking_uri).set_registered_model_alias(name, alias, version)
     except Exception as error:  # noqa: BLE001 - registries differ in what they raise
         raise NotWritable(f"the alias {alias!r} of {name!r} could not be moved: {first_line(error)}") from None
-
-
-def with_table(listed: str) -> str:
-    """MLflow's list of the tables among a run's artifacts, as its tag holds it, with ours in it."""
-    ours = {"path": ROWS_PATH, "type": "table"}
-    try:
-        known = json.loads(listed or "[]")
-    except ValueError:
-        return listed
-    return json.dumps([*known, ours]) if isinstance(known, list) and ours not in known else listed
-
-
-def area_state(report: Report, area: str) -> str:
-    """pass, skipped, or the worst severity found in the area."""
-    levels = [item.level for item in report.findings if item.area == area and item.counts]
-    if levels:
-        return str(max(levels, key=lambda level: level.weight))
-    outcomes = [outcome for outcome in report.outcomes if outcome.area == area]
-    ran = any(outcome.status in (Status.PASSED, Status.FIRED) for outcome in outcomes)
-    return "pass" if ran else "skipped"
-
-
-def metrics(report: Report) -> list[Metric]:
-    """What a person would plot over runs."""
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    quality = report.figures.get("quality", {})
-    values = {
-        "clfaudit/faults": sum(f.counts and f.level.weight >= 3 for f in report.findings),
-        "clfaudit/warnings": sum(f.counts and f.level.weight == 2 for f in report.findings),
-        "clfaudit/severity": report.severity.weight if report.severity else 0,
-        "clfaudit/seconds": sum(report.seconds.get(stage, 0.0) for stage in ("read", "examine")),
-        **{f"clfaudit/{name}": quality[name] for name in ("balanced_accuracy", "information") if quality.get(name)},
-    }
-    return [Metric(key, float(value), now, 0) for key, value in values.items()]
-
-
-def merged_note(existing: str, block: str) -> str:
-    """The description with our block at the top and everything that a person wrote kept, within MLflow's limit.
-
-    Where both do not fit, the block is cut to its first lines or left out; a person's words never are.
-    """
-    pattern = re.compile(re.escape(OPEN) + ".*?" + re.escape(CLOSE) + r"\s*", re.DOTALL)
-    own_words = pattern.sub("", existing).strip()
-    lines = [line for line in block.strip().splitlines() if line.strip()]
-    short = "\n\n".join([OPEN, *(line for line in lines[1:5] if line != CLOSE), CLOSE])
-    for text in (block.strip(), short):
-        whole = f"{text}\n\n{own_words}".strip()
-        if len(whole) <= MAX_NOTE:
-            return whole
-    return own_words

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import platform
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from mlflow_clfaudit import redaction
-from mlflow_clfaudit.errors import AlreadyAudited, AuditError, LeftAlone, OutOfMemory, UsageError
+from mlflow_clfaudit.errors import AlreadyAudited, AuditError, LeftAlone, OutOfMemory
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.budget import Budget
-from mlflow_clfaudit.evidence.decisions import Goal
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.reader import read_run, without_autologging
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.examine import examine_outputs, examine_repaired
 from mlflow_clfaudit.isolated import Limits, audit_isolated
-from mlflow_clfaudit.question import Question
+from mlflow_clfaudit.origins import environment, headline, sources
+from mlflow_clfaudit.question import Question, must_exist
 from mlflow_clfaudit.rank import Ranked, rank
 from mlflow_clfaudit.registry import Check, all_checks, select
 from mlflow_clfaudit.report.figures import figures
 from mlflow_clfaudit.review import ignored_checks, review_of
-from mlflow_clfaudit.storage import SPLITS
 from mlflow_clfaudit.suspicious import suspicious_rows
 from mlflow_clfaudit.types import Outcome, Report, Severity, Status, Tier, Verdict
 
@@ -222,13 +218,13 @@ def judge(
         findings=ranked.findings,
         symptoms=ranked.symptoms,
         outcomes=tuple(outcomes),
-        sources=_sources(evidence),
-        environment=_environment(evidence),
+        sources=sources(evidence),
+        environment=environment(evidence),
         seconds={**(seconds or {}), "examine": examined, **evidence.seconds},
         figures=figures(evidence),
         url=run.url,
         digest=run.digest,
-        headline=_headline(evidence),
+        headline=headline(evidence),
         review=review_of(run),
         rows=suspicious_rows(evidence),
     )
@@ -246,22 +242,6 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def must_exist(run: Run, overrides: Overrides) -> None:
-    """Raise UsageError for evidence that was given but is not there, or is not understood."""
-    for option, given in (("labels", overrides.labels), ("inputs", overrides.inputs)):
-        for split, path in given.items():
-            if split not in SPLITS:
-                raise UsageError(f"--{option} {split}=…: a split is one of {', '.join(SPLITS)}")
-            if not Path(path).is_file() and path not in run.artifacts:
-                raise UsageError(f"--{option} {split}={path}: neither a local file nor an artifact of the run")
-    for name, logged in overrides.metrics.items():
-        if logged not in run.metrics:
-            known = ", ".join(sorted(run.metrics)[:20]) or "none"
-            raise UsageError(f"--metric {name}={logged}: the run has no such metric; it has {known}")
-    if overrides.goal is not None:
-        Goal.parse(overrides.goal)
 
 
 def _judged(run: Run, evidence: Evidence, outcomes: Sequence[Outcome], ranked: Ranked, checks: Sequence[Check]) -> bool:
@@ -314,54 +294,3 @@ def audit_or_error(run_id: str, *, audit: Callable[..., Report] = audit_run, **o
         return OutOfMemory(f"run {run_id}: the memory does not suffice to audit it; try --tier static")
     except Exception as error:  # noqa: BLE001 - one run's surprise must not end a sweep
         return AuditError(f"run {run_id}: {type(error).__name__}: {error}; this is a fault of mlflow-clfaudit")
-
-
-def _sources(evidence: Evidence) -> dict[str, str]:
-    """What each piece of evidence was read from."""
-    found: dict[str, str] = {}
-    run = evidence.get("run")
-    if run.models:
-        found["model"] = run.models[-1].uri
-    labels, inputs = evidence.peek("labels"), evidence.peek("inputs")
-    if labels is not None:
-        found |= {f"labels of {split}": item.source for split, item in labels.splits.items()}
-    if inputs is not None:
-        found |= {f"inputs of {split}": source for split, source in inputs.sources.items()}
-    recorded = evidence.peek("recorded")
-    if recorded is not None and evidence.peek("network") is None:
-        found |= {f"predictions of {split}": source for split, source in recorded.sources.items()}
-    history = evidence.peek("history")
-    if history is not None:
-        found["history"] = f"metrics of the run, {history.epochs} epochs"
-    return found
-
-
-def _environment(evidence: Evidence) -> dict[str, str]:
-    found = {"python": platform.python_version(), "mlflow_clfaudit": _version("mlflow-clfaudit")}
-    found["mlflow"] = _version("mlflow")
-    network, spec = evidence.peek("network"), evidence.peek("spec")
-    if spec is not None and spec.keras_version:
-        found["keras of the run"] = spec.keras_version
-    if network is not None:
-        library = {"keras": _version("keras")} if network.classes is None else {}
-        found |= {**library, "backend": network.backend, "device": network.device}
-    return found
-
-
-def _headline(evidence: Evidence) -> str:
-    """The evidence in a few words: flavor, rows, backend and device."""
-    flavors, served, network = (evidence.peek(name) for name in ("flavors", "served", "network"))
-    parts = [next((name for name in flavors if name != "python_function"), "pyfunc") if flavors else "no model"]
-    if served is not None:
-        parts.append(f"{served.rows:,} {served.split} rows".replace(",", " "))
-    if network is not None:
-        parts.append(f"{network.backend}, {network.device}")
-    return " · ".join(parts)
-
-
-@cache
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

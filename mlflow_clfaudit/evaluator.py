@@ -61,9 +61,9 @@ class Evaluator(ModelEvaluator):
 
 
 def _metrics(report: Report) -> dict[str, float]:
-    from mlflow_clfaudit.attach import metrics
+    from mlflow_clfaudit.report.tags import metrics
 
-    return {item.key: item.value for item in metrics(report) if item.key not in LEFT_OUT}
+    return {name: value for name, value in metrics(report).items() if name not in LEFT_OUT}
 
 
 def _audited(dataset: Any, run_id: str, options: dict[str, Any], model: Any, model_id: str | None) -> Report:

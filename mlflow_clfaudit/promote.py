@@ -8,6 +8,7 @@ from typing import Any
 from mlflow_clfaudit import attach
 from mlflow_clfaudit.audit import audit_run
 from mlflow_clfaudit.evidence.reader import read_run, run_of_model
+from mlflow_clfaudit.report.tags import tags
 from mlflow_clfaudit.types import Report
 
 
@@ -24,7 +25,7 @@ def audit_version(name: str, version: str, *, tracking_uri: str | None = None, *
     if (name, version) in attach.versions_of(read_run(run_id, tracking_uri)):
         return audit_run(run_id, tracking_uri=tracking_uri, **options)
     report = audit_run(run_id, tracking_uri=tracking_uri, model_uri=uri, dry_run=True, **options)
-    attach.tag_versions(read_run(run_id, tracking_uri, uri), attach.tags(report))
+    attach.tag_versions(read_run(run_id, tracking_uri, uri), tags(report))
     return report
 
 

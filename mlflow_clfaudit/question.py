@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from mlflow_clfaudit import __version__
+from mlflow_clfaudit.errors import UsageError
+from mlflow_clfaudit.evidence.decisions import Goal
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.names import EVIDENCE, REVIEW, VERDICT, VERSION
+from mlflow_clfaudit.storage import SPLITS
 from mlflow_clfaudit.types import Tier
 
 
@@ -54,6 +57,22 @@ class Question:
             return False
         deep_enough = [tier for tier in Tier if tier >= self.tier]
         return run.tags.get(EVIDENCE) in {replace(self, tier=tier).digest(run) for tier in deep_enough}
+
+
+def must_exist(run: Run, overrides: Overrides) -> None:
+    """Raise UsageError for evidence that was given but is not there, or is not understood."""
+    for option, given in (("labels", overrides.labels), ("inputs", overrides.inputs)):
+        for split, path in given.items():
+            if split not in SPLITS:
+                raise UsageError(f"--{option} {split}=…: a split is one of {', '.join(SPLITS)}")
+            if not Path(path).is_file() and path not in run.artifacts:
+                raise UsageError(f"--{option} {split}={path}: neither a local file nor an artifact of the run")
+    for name, logged in overrides.metrics.items():
+        if logged not in run.metrics:
+            known = ", ".join(sorted(run.metrics)[:20]) or "none"
+            raise UsageError(f"--metric {name}={logged}: the run has no such metric; it has {known}")
+    if overrides.goal is not None:
+        Goal.parse(overrides.goal)
 
 
 def _file(path: str) -> list[Any]:

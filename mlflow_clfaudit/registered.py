@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mlflow_clfaudit import attach
 from mlflow_clfaudit.evidence.reader import read_run
 from mlflow_clfaudit.names import VERDICT
+from mlflow_clfaudit.report.tags import tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,5 +56,5 @@ def audited(client: MlflowClient, version: ModelVersion, run_id: str, audit: Cal
     """
     uri = uri_of(version)
     report = audit(run_id, model_uri=uri, dry_run=True)
-    attach.tag_versions(read_run(run_id, client.tracking_uri, uri), attach.tags(report))
+    attach.tag_versions(read_run(run_id, client.tracking_uri, uri), tags(report))
     return report

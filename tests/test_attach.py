@@ -11,8 +11,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from mlflow_clfaudit import AuditError, Verdict, audit_run, saved_view
-from mlflow_clfaudit.attach import CLOSE, NOTE, OPEN, VERSION_TAGS, merged_note
+from mlflow_clfaudit.attach import NOTE, VERSION_TAGS
 from mlflow_clfaudit.errors import NotWritable
+from mlflow_clfaudit.report.tags import CLOSE, OPEN, merged_note
 from mlflow_clfaudit.types import AREAS
 
 

@@ -18,7 +18,8 @@ from mlflow_clfaudit.evidence.audited import AuditedRun, Experiment
 from mlflow_clfaudit.evidence.reader import search_runs
 from mlflow_clfaudit.names import SUMMARY
 from mlflow_clfaudit.report.overview import to_html
-from mlflow_clfaudit.summary import Summary, summarise, to_json, to_markdown, to_text
+from mlflow_clfaudit.report.summary import to_markdown, to_text
+from mlflow_clfaudit.summary import Summary, summarise, to_json
 from tests.report.samples import HOSTILE, Page
 from tests.report.test_markdown import rendered
 from tests.test_attach import log_ordered_run

@@ -22,7 +22,8 @@ def summary_command(
     """Sum up an experiment: verdicts over time, causes by count, worst runs, and what was not seen again."""
     from mlflow_clfaudit.evidence.audited import read_experiment
     from mlflow_clfaudit.report.overview import to_html
-    from mlflow_clfaudit.summary import publish, summarise, to_json, to_markdown, to_text
+    from mlflow_clfaudit.report.summary import to_markdown, to_text
+    from mlflow_clfaudit.summary import publish, summarise, to_json
 
     read = read_experiment(experiment, filter_string, tracking_uri)
     summary = summarise(read)

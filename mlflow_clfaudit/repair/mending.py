@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlflow_clfaudit.audit import audit_run, evidence_of, judge, must_exist, quiet
+from mlflow_clfaudit.audit import audit_run, evidence_of, judge, quiet
 from mlflow_clfaudit.errors import AuditError, Missing, UsageError
 from mlflow_clfaudit.evidence.files import Overrides
 from mlflow_clfaudit.evidence.reader import read_run, without_autologging
@@ -16,11 +16,13 @@ from mlflow_clfaudit.evidence.recipe import targets_of
 from mlflow_clfaudit.evidence.run import run_url
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.names import REPAIR_OF
+from mlflow_clfaudit.question import must_exist
 from mlflow_clfaudit.registry import all_checks
 from mlflow_clfaudit.repair.course import Course, Stand
 from mlflow_clfaudit.repair.patient import SEED, Wards
 from mlflow_clfaudit.repair.repaired import Repaired
 from mlflow_clfaudit.repair.words import to_note
+from mlflow_clfaudit.report.tags import tags
 from mlflow_clfaudit.types import Finding, Grade, Report, Severity
 
 MEASURED = (Grade.A, Grade.B)
@@ -152,7 +154,7 @@ def _logged(
         register=register,
     )
     if written.version is not None:
-        attach.tag_versions(read_run(written.run_id, run.tracking_uri), attach.tags(told["after"]))
+        attach.tag_versions(read_run(written.run_id, run.tracking_uri), tags(told["after"]))
     url = run_url(run.tracking_uri, run.experiment_id, written.run_id)
     return replace(repaired, child=written.run_id, version=written.version, url=url, **told)
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from mlflow_clfaudit.report import words
 from mlflow_clfaudit.report.plain import cleaned
+from mlflow_clfaudit.report.tags import CLOSE, OPEN
 from mlflow_clfaudit.types import Finding, Report, Status
 
-OPEN, CLOSE = "<!-- clfaudit -->", "<!-- /clfaudit -->"
 CONFUSION_PATH = "clfaudit/confusion.svg"
 # MLflow shows four lines of a description before "Show more"; a longer line would push the fix out of sight. As many
 # characters fit a line of its page at 1440 pixels: with a word in front, and set as code.

@@ -9,7 +9,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from mlflow_clfaudit.report.html import confusion_svg
-from mlflow_clfaudit.report.markdown import CLOSE, OPEN, code, description, to_markdown
+from mlflow_clfaudit.report.markdown import code, description, to_markdown
+from mlflow_clfaudit.report.tags import CLOSE, OPEN
 from mlflow_clfaudit.types import Report
 from tests.report.samples import (
     CAUSE,
