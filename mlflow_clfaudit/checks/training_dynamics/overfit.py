@@ -20,7 +20,7 @@ def overfit(
     epochs: int = 10,
     late: float = 0.2,
     rise: float = 0.2,
-    drop: float = 0.02,
+    drop: float = 0.05,
     errors: float = 2.0,
     restored: float = 0.05,
     knew: float = 0.1,
@@ -35,10 +35,10 @@ def overfit(
 
     ## How it is detected
     Over ten epochs and more: the validation loss had its minimum before the last fifth of the epochs and ends 20 %
-    above it, while the training loss went on falling. A warning when the validation accuracy fell too, by .02 and by
-    two standard errors of a difference of two shares, from its mean around the minimum, or when the saved
-    probabilities say next to nothing on the held-out rows (U below .2) and those of the minimum said more (by .2, and
-    by two standard errors of the mean log loss). Otherwise an info: probabilities that grow too sure of themselves.
+    above it, while the training loss went on falling. A warning when the validation accuracy fell too, by .05 and by
+    two standard errors from its mean around the minimum, or when the saved probabilities say next to nothing on the
+    held-out rows (U below .2) and those of the minimum said more (by .2, and by two standard errors of the mean log
+    loss). Otherwise an info: probabilities that grow too sure of themselves.
 
     ## Proof
     The curves (C).
@@ -72,8 +72,8 @@ def overfit(
         then = float(np.mean(accuracy[max(best - 1, 0) : best + 2]))
         now = float(np.mean(accuracy[-3:]))
         rows = served.rows if served is not None else 1_000
-        fell, share = then - now, (then + now) / 2
-        enough = fell >= drop and fell >= errors * float(np.sqrt(2 * share * (1 - share) / rows))
+        fell = then - now
+        enough = fell >= drop and fell >= errors * float(np.sqrt(max(then * (1 - then), 1e-9) / rows))
     worthless = None
     if served is not None:
         worthless = _worthless(served, lowest, last, errors, knew, useless, unlearnt, minimum_rows)

@@ -92,7 +92,7 @@ def test_quiet(curves: dict[str, Any]) -> None:
     assert judged(**curves) == ()
 
 
-def test_a_fall_of_a_few_rows_is_within_chance() -> None:
+def test_a_fall_of_less_than_a_row_in_twenty_is_an_info() -> None:
     fell = np.concatenate([np.linspace(0.9, 0.98, 8), np.linspace(0.975, 0.951, 12)])
     served = make_served(np.where(TRUTH == 1, 0.7, 0.3), TRUTH)
     (finding,) = judged(served=served, val_accuracy=fell)
