@@ -51,6 +51,7 @@ MODULES = (
     "probes",
     "counterfactuals",
     "batchnorm",
+    "torch_statistics",
 )
 
 

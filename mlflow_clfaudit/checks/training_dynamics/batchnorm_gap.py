@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mlflow_clfaudit import measures
-from mlflow_clfaudit.evidence.batchnorm import NormalizationModes
+from mlflow_clfaudit.evidence.batchnorm import NormalizationModes, SavedStatistics
 from mlflow_clfaudit.evidence.served import Served
-from mlflow_clfaudit.evidence.spec import Spec
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
@@ -23,7 +22,7 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
         "overfit",
     ),
 )
-def batchnorm_gap(spec: Spec, served: Served, *, good: float = 0.95) -> Iterator[Finding]:
+def batchnorm_gap(saved_statistics: SavedStatistics, served: Served, *, good: float = 0.95) -> Iterator[Finding]:
     """BatchNormalization's saved statistics do not fit the data, so the model is worse at inference than in training.
 
     ## Why it matters
@@ -32,7 +31,7 @@ def batchnorm_gap(spec: Spec, served: Served, *, good: float = 0.95) -> Iterator
     inputs that they never saw.
 
     ## How it is detected
-    The model has BatchNormalization and decides less than .95 of the rows rightly.
+    The model has BatchNormalization, or a network of PyTorch BatchNorm, and decides less than .95 of the rows rightly.
 
     ## Proof
     The judged rows pass a copy without dropout, normalised by their own batches and then by statistics measured anew
@@ -41,7 +40,8 @@ def batchnorm_gap(spec: Spec, served: Served, *, good: float = 0.95) -> Iterator
 
     ## Fix
     `BatchNormalization(momentum=0.9)`, more steps, standardised inputs; or measure the statistics anew: set each
-    layer's momentum to 0 and call the model once on a large batch with `training=True`.
+    layer's momentum to 0 and call the model once on a large batch with `training=True`. In PyTorch momentum is the
+    weight of the new batch, .1 by default, and `torch.optim.swa_utils.update_bn(loader, model)` measures anew.
 
     ```diff
     - model.add(keras.layers.BatchNormalization())
@@ -51,18 +51,23 @@ def batchnorm_gap(spec: Spec, served: Served, *, good: float = 0.95) -> Iterator
     ## When it is legitimate
     Batches of one class let the batch's own statistics leak the label: such a gap alone is no error.
     """
-    if not any(layer.kind == "BatchNormalization" for layer in spec.layers) or served.balanced_accuracy >= good:
+    if not saved_statistics.count or served.balanced_accuracy >= good:
         return
     yield Finding(
         "The model normalises by saved batch statistics that may not fit its data.",
-        fix="BatchNormalization(momentum=0.9) and standardised inputs",
+        fix=saved_statistics.remedy,
         evidence={"balanced_accuracy": served.balanced_accuracy},
     )
 
 
 @batchnorm_gap.proof
 def normalised_by_other_statistics(
-    finding: Finding, normalization_modes: NormalizationModes, *, gap: float = 0.05, significance: float = 0.01
+    finding: Finding,
+    saved_statistics: SavedStatistics,
+    normalization_modes: NormalizationModes,
+    *,
+    gap: float = 0.05,
+    significance: float = 0.01,
 ) -> Finding | None:
     served, by_batch, anew = (
         normalization_modes.served,
@@ -91,7 +96,7 @@ def normalised_by_other_statistics(
         return None
     return replace(
         finding,
-        message="BatchNormalization's saved statistics do not fit the data: the same weights decide "
+        message=f"{saved_statistics.layer}'s saved statistics do not fit the data: the same weights decide "
         f"{served.balanced_accuracy:.2f} of the rows rightly as served, {after.balanced_accuracy:.2f} {said}.",
         severity=severity,
         evidence=evidence,
