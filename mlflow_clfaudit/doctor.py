@@ -114,10 +114,18 @@ def _keras() -> tuple[State, str]:
         keras = import_keras(None, "auto")
     except Missing as missing:
         return State.NOTE, f"{missing.reason}: Keras models are judged by their files alone; {missing.how_to_supply}"
-    return (
-        State.OK,
-        f"keras {keras.__version__} on {keras.backend.backend()} {_backend_version(keras.backend.backend())}",
-    )
+    text = f"keras {keras.__version__} on {keras.backend.backend()} {_backend_version(keras.backend.backend())}"
+    safe = _safe_keras()
+    if _numbers(keras.__version__) < _numbers(safe):
+        text = f"{text}: before {safe} a model can run its own code in safe mode"
+        return State.NOTE, f'{text}; pip install "keras>={safe}"'
+    return State.OK, text
+
+
+def _safe_keras() -> str:
+    """The lowest Keras that the extras ask for: no hole in its safe mode is known."""
+    asked = (re.match(r"keras>=([\d.]+)", requirement) for requirement in requires("mlflow-clfaudit") or ())
+    return next((found[1] for found in asked if found), "0")
 
 
 def _backend_version(backend: str) -> str:

@@ -229,7 +229,9 @@ def _write_table(path: Path, frame: pd.DataFrame) -> Path:
     plain = frame.rename(columns=str).reset_index(drop=True)
     for name in plain.columns[[dtype.kind == "O" for dtype in plain.dtypes]]:
         plain[name] = pd.Series(_arrow(plain[name].to_numpy()).to_pandas(), dtype=object)
-    plain.to_parquet(path, index=False)
+    # A dictionary of numbers that hardly repeat takes more time and room than the numbers.
+    repeating = [name for name, dtype in plain.dtypes.items() if dtype.kind != "f"]
+    plain.to_parquet(path, index=False, use_dictionary=repeating)
     return path
 
 

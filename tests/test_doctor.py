@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -55,6 +57,28 @@ def test_ten_lines_and_no_trace(tracking_uri: str) -> None:
     )
     assert found["device"][0] is State.NOTE
     assert found["command"][0] is State.OK
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_a_keras_whose_safe_mode_has_holes_is_noted(
+    older: bool, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).parents[1]
+    declared = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    (asked,) = declared["keras"]
+    safe = asked.removeprefix("keras>=")
+    keras = SimpleNamespace(
+        __version__="3.13.1" if older else safe,
+        backend=SimpleNamespace(backend=lambda: "tensorflow"),
+        distribution=SimpleNamespace(list_devices=lambda _: []),
+    )
+    monkeypatch.setattr("mlflow_clfaudit.evidence.keras_backend.import_keras", lambda *_: keras)
+    monkeypatch.setattr(doctor, "requires", lambda _: ["mlflow>=2", f"{asked}; extra == 'keras'"])
+    state, text = lines()["keras"]
+    assert state is (State.NOTE if older else State.OK)
+    said = f': before {safe} a model can run its own code in safe mode; pip install "keras>={safe}"'
+    assert text.endswith(said) == older
+    assert f"mended in {safe}" in (root / "SECURITY.md").read_text(encoding="utf-8")
 
 
 def test_an_empty_store_is_fine(tracking_uri: str) -> None:

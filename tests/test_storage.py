@@ -148,6 +148,14 @@ def test_a_table_of_numbers_is_an_array_and_keeps_its_columns_in_the_file(tmp_pa
     np.testing.assert_array_equal(read_inputs(path), [[30, 0.5], [40, 1.5]])
 
 
+def test_a_table_of_measurements_takes_no_more_room_than_its_numbers(tmp_path: Path) -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20_000, 5)), columns=list("abcde"))
+    frame["code"] = np.arange(20_000) % 7
+    path = write_inputs(tmp_path, "train", frame)
+    assert path.stat().st_size < 1.02 * frame[list("abcde")].to_numpy().nbytes
+    pd.testing.assert_frame_equal(pd.read_parquet(path), frame)
+
+
 def test_tables_with_text_are_kept_but_not_judged(tmp_path: Path) -> None:
     path = write_inputs(tmp_path, "train", pd.DataFrame({"age": [30, 40], "city": ["Ulm", None]}))
     assert pd.read_parquet(path)["city"].isna().tolist() == [False, True]

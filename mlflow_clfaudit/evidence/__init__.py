@@ -52,6 +52,7 @@ MODULES = (
     "probes",
     "counterfactuals",
     "batchnorm",
+    "torch_statistics",
 )
 
 

@@ -22,12 +22,28 @@ BATCHES = 20
 
 
 @dataclass(frozen=True)
+class SavedStatistics:
+    """How many layers normalise by saved statistics of batches, their name, and how they learn better ones."""
+
+    layer: str
+    count: int
+    remedy: str
+
+
+@dataclass(frozen=True)
 class NormalizationModes:
     """The judged rows three ways: as served, with the statistics of each batch, and with statistics measured anew."""
 
     served: Served
     by_batch: Served
     recalibrated: Served
+
+
+@provides()
+def saved_statistics(spec: Spec) -> SavedStatistics:
+    """The BatchNormalization of a Keras model."""
+    count = sum(layer.kind == "BatchNormalization" for layer in spec.layers)
+    return SavedStatistics("BatchNormalization", count, "BatchNormalization(momentum=0.9) and standardised inputs")
 
 
 @provides(tier=Tier.PROBE)
@@ -40,11 +56,11 @@ def normalization_modes(network: Network, trial: Trial, spec: Spec, head: Head) 
     model = EDITS["unregularised"](keras, model, head)
     order = np.random.default_rng(0).permutation(trial.judge.rows)
     by_batch = np.empty_like(trial.judge.outputs)
-    for rows in _batches(order):
+    for rows in batches(order):
         by_batch[rows] = _passed(keras, model, trial.judge, rows, training=True)
     measure_anew(keras, model, trial.fit)
     recalibrated = np.empty_like(trial.judge.outputs)
-    for rows in _batches(np.arange(trial.judge.rows)):
+    for rows in batches(np.arange(trial.judge.rows)):
         recalibrated[rows] = _passed(keras, model, trial.judge, rows, training=False)
     bare = replace(trial.judge, logits=None, features=None, inputs=None)
     return NormalizationModes(trial.judge, replace(bare, outputs=by_batch), replace(bare, outputs=recalibrated))
@@ -54,16 +70,16 @@ def measure_anew(keras: Any, model: Any, served: Served) -> None:
     """Set the moving statistics of the model's BatchNormalization to those of the served rows, in place."""
     normalising = [layer for layer in _layers(model) if layer.__class__.__name__ == "BatchNormalization"]
     order = np.random.default_rng(0).permutation(served.rows)
-    for place, rows in enumerate(list(_batches(order))[:BATCHES]):
+    for place, rows in enumerate(batches(order)[:BATCHES]):
         for layer in normalising:
             # The moving statistics become the plain mean over these batches.
             layer.momentum = place / (place + 1)
         _passed(keras, model, served, rows, training=True)
 
 
-def _batches(order: np.ndarray) -> Iterator[np.ndarray]:
-    """Equal batches of at most BATCH rows: a last one of a few rows would have statistics of its own."""
-    return iter(np.array_split(order, max(1, round(len(order) / BATCH))))
+def batches(order: np.ndarray) -> list[np.ndarray]:
+    """Equal batches of about BATCH rows: a last one of a few rows would have statistics of its own."""
+    return np.array_split(order, max(1, round(len(order) / BATCH)))
 
 
 def _passed(keras: Any, model: Any, served: Served, rows: np.ndarray, *, training: bool) -> np.ndarray:

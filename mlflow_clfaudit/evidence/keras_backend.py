@@ -21,8 +21,7 @@ def import_keras(backend: str | None, device: str) -> Any:
     """Import Keras on the backend of the run where it is installed, else on one that is; quiet, on the device asked."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if device == "cpu":
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+        os.environ |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
     if "KERAS_BACKEND" not in os.environ:
         installed = [name for name in (backend, *COMPILE_OPTIONS) if name and importlib.util.find_spec(name)]
         if not installed:

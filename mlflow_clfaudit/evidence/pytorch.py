@@ -10,6 +10,7 @@ import importlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from mlflow_clfaudit.evidence.network import TRUST, Network, not_trained_on
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.evidence.torch_graph import MODES, TorchGraph, must_be_harmless
-from mlflow_clfaudit.evidence.torch_running import Module, eager, exported
+from mlflow_clfaudit.evidence.torch_running import Exported, Module, eager, measured_anew, normalising
 from mlflow_clfaudit.types import Tier
 
 MAX_PROBED_ROWS = 512
@@ -51,7 +52,14 @@ def torch_module(torch_file: Path, torch_graph: TorchGraph | None = None, allow_
         if torch_file.suffix == ".pt2" and torch_graph is not None:
             if not trusted:
                 must_be_harmless(torch_file)
-            return Module(exported(torch, torch.export.load(torch_file), torch_graph), torch_graph.head)
+            program = torch.export.load(torch_file)
+            network = Exported(torch, program, torch_graph, {**program.state_dict, **program.constants})
+            return Module(
+                network.run,
+                torch_graph.head,
+                normalising=torch_graph.normalising,
+                measured_anew=network.measured_anew,
+            )
         if not trusted:
             raise Missing("the model is a pickle, which is not run", TRUST)
         model = importlib.import_module("mlflow.pytorch").load_model(str(torch_file.parent.parent))
@@ -59,6 +67,8 @@ def torch_module(torch_file: Path, torch_graph: TorchGraph | None = None, allow_
             eager(torch, model),
             Head(layer=type(model).__name__, kind="Module", opaque=("its own code",), backend="torch"),
             criterion=kept_by(torch, model),
+            normalising=len(normalising(model)),
+            measured_anew=partial(measured_anew, torch, model),
         )
     except Missing:
         raise

@@ -50,7 +50,8 @@ class TorchGraph:
     """What the JSON of an exported program says: the head, the names of its tensors, and what is in training mode.
 
     `features` and `logits` name what the last weighted layer reads and gives, where the graph ends in one. `inputs`
-    are the names of the user's inputs with their dtypes, `trained` the operators that were exported in training mode.
+    are the names of the user's inputs with their dtypes, `trained` the operators that were exported in training mode,
+    `normalising` how many of them normalise by saved statistics of batches.
     """
 
     head: Head
@@ -59,7 +60,7 @@ class TorchGraph:
     logits: str | None = None
     output: str = ""
     trained: tuple[str, ...] = ()
-    normalises: bool = False
+    normalising: int = 0
 
 
 @provides()
@@ -159,7 +160,7 @@ def _graph(content: Any) -> TorchGraph:
         logits=name if weighted else None,
         output=output,
         trained=trained,
-        normalises=any(_operator(node) == "batch_norm" for node in graph["nodes"]),
+        normalising=sum(_operator(node) == "batch_norm" for node in graph["nodes"]) - trained.count("batch_norm"),
     )
 
 

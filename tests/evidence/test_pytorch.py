@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
 import pytest
+from sklearn.metrics import balanced_accuracy_score
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.criterion import criterion, kept_by
@@ -84,6 +87,55 @@ def binary_with_logits(outputs: Any, truth: Any) -> Any:
 
 
 LONG = pytest.mark.long
+
+
+def normalised(momentum: float) -> Any:
+    """A network that normalises its inputs; how fast it learns their statistics is the momentum."""
+    torch.manual_seed(0)
+    first = [torch.nn.BatchNorm1d(8, momentum=momentum), torch.nn.Linear(8, 32), torch.nn.ReLU()]
+    return torch.nn.Sequential(*first, torch.nn.Dropout(0.2), torch.nn.Linear(32, 3))
+
+
+def far_off(rows: Table) -> Table:
+    """The rows in units in which they are far from zero, so that nothing can be decided before they are normalised."""
+    return replace(rows, **{name: 100 + 5 * getattr(rows, name) for name in ("x_train", "x_val", "x_test")})
+
+
+def decided(model: Any, rows: Table, *, anew: bool = False) -> float:
+    """How well the network decides the validation rows; `anew` by statistics that PyTorch itself measures."""
+    other = copy.deepcopy(model).eval()
+    if anew:
+        for layer in other.modules():
+            layer.p = 0.0
+        torch.optim.swa_utils.update_bn(torch.tensor(rows.x_train).float().split(350), other)
+    with torch.no_grad():
+        answers = other(torch.tensor(rows.x_val).float()).argmax(dim=1).numpy()
+    return float(balanced_accuracy_score(rows.y_val, answers))
+
+
+@pytest.mark.parametrize("pickled", [False, True], ids=["pt2", "pickled"])
+@pytest.mark.parametrize("momentum", [1e-5, 0.1], ids=["never learnt", "learnt"])
+def test_running_statistics_that_were_never_learnt_are_found(
+    momentum: float, pickled: bool, tracking_uri: str, tmp_path: Path
+) -> None:
+    model, rows = normalised(momentum), far_off(table(3))
+    curves = train(model, rows, cross_entropy, epochs=60)
+    report = audited(log(model, rows, tmp_path, curves, pickled=pickled), allow_unsafe=pickled)
+    assert "batchnorm-gap" in ran(report)
+    if momentum == 0.1:
+        assert alarms(report) == []
+        assert not report.fired("batchnorm-gap")
+        return
+    assert report.root_cause == "batchnorm-gap"
+    finding = found(report, "batchnorm-gap")
+    assert (finding.level, finding.confidence) == (Severity.ERROR, Confidence.PROVEN)
+    assert finding.message.startswith("BatchNorm's saved statistics do not fit the data")
+    proof = proof_of(finding)
+    assert proof.before == pytest.approx(decided(model, rows))
+    assert proof.after == pytest.approx(decided(model, rows, anew=True), abs=0.02)
+    assert (proof.after or 0) > 0.8
+
+
 HEALTHY: dict[str, tuple[Callable[[], Any], Losses, int]] = {
     "logits": (lambda: net(3), cross_entropy, 3),
     "softmax": (lambda: net(3, torch.nn.Softmax(dim=1)), of_probabilities, 3),

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mlflow_clfaudit import measures
-from mlflow_clfaudit.evidence.batchnorm import NormalizationModes
+from mlflow_clfaudit.evidence.batchnorm import NormalizationModes, SavedStatistics
 from mlflow_clfaudit.evidence.served import Served
-from mlflow_clfaudit.evidence.spec import Spec
 from mlflow_clfaudit.evidence.trainings import information_p_value
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
@@ -24,7 +23,9 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
         "overfit",
     ),
 )
-def batchnorm_gap(spec: Spec, served: Served, *, good: float = 0.95, learnt: float = 0.95) -> Iterator[Finding]:
+def batchnorm_gap(
+    saved_statistics: SavedStatistics, served: Served, *, good: float = 0.95, learnt: float = 0.95
+) -> Iterator[Finding]:
     """BatchNormalization's saved statistics do not fit the data, so the model is worse at inference than in training.
 
     ## Why it matters
@@ -33,7 +34,8 @@ def batchnorm_gap(spec: Spec, served: Served, *, good: float = 0.95, learnt: flo
     inputs that they never saw.
 
     ## How it is detected
-    The model has BatchNormalization, and decides less than .95 of the rows rightly or has a U below .95.
+    The model has BatchNormalization, or a network of PyTorch BatchNorm, and decides less than .95 of the rows rightly
+    or has a U below .95.
 
     ## Proof
     The judged rows pass a copy without dropout, normalised by their own batches and then by statistics measured anew
@@ -43,7 +45,8 @@ def batchnorm_gap(spec: Spec, served: Served, *, good: float = 0.95, learnt: flo
 
     ## Fix
     `BatchNormalization(momentum=0.9)`, more steps, standardised inputs; or measure the statistics anew: set each
-    layer's momentum to 0 and call the model once on a large batch with `training=True`.
+    layer's momentum to 0 and call the model once on a large batch with `training=True`. In PyTorch momentum is the
+    weight of the new batch, .1 by default, and `torch.optim.swa_utils.update_bn(loader, model)` measures anew.
 
     ```diff
     - model.add(keras.layers.BatchNormalization())
@@ -53,11 +56,11 @@ def batchnorm_gap(spec: Spec, served: Served, *, good: float = 0.95, learnt: flo
     ## When it is legitimate
     Batches of one class let the batch's own statistics leak the label: such a gap alone is no error.
     """
-    if not any(layer.kind == "BatchNormalization" for layer in spec.layers) or _is_good(served, good, learnt):
+    if not saved_statistics.count or _is_good(served, good, learnt):
         return
     yield Finding(
         "The model normalises by saved batch statistics that may not fit its data.",
-        fix="BatchNormalization(momentum=0.9) and standardised inputs",
+        fix=saved_statistics.remedy,
         evidence={"balanced_accuracy": served.balanced_accuracy},
     )
 
@@ -65,6 +68,7 @@ def batchnorm_gap(spec: Spec, served: Served, *, good: float = 0.95, learnt: flo
 @batchnorm_gap.proof
 def normalised_by_other_statistics(
     finding: Finding,
+    saved_statistics: SavedStatistics,
     normalization_modes: NormalizationModes,
     *,
     gap: float = 0.05,
@@ -80,6 +84,7 @@ def normalised_by_other_statistics(
             "by_batch": modes.by_batch.balanced_accuracy,
             "recalibrated": anew.balanced_accuracy,
         },
+        message=f"{saved_statistics.layer}'s saved statistics do not fit the data",
     )
     measured = "batch statistics measured anew on the training rows"
     if _decides_better(served, anew, gap, significance):
@@ -92,8 +97,8 @@ def normalised_by_other_statistics(
         return None
     return replace(
         finding,
-        message="BatchNormalization's saved statistics do not fit the data: the same weights have a U of "
-        f"{served.skill:.2f} as served, {anew.skill:.2f} with statistics measured anew.",
+        message=f"{finding.message}: the same weights have a U of {served.skill:.2f} as served, {anew.skill:.2f} with "
+        "statistics measured anew.",
         severity=Severity.WARN,
         proof=Proof(Grade.B, measured, "U", served.skill, anew.skill, served.rows, p_value),
     )
@@ -113,8 +118,8 @@ def _told(finding: Finding, served: Served, other: Served, severity: Severity, h
     p_value = measures.accuracy_p_value(served.truth, served.decision, other.decision)
     return replace(
         finding,
-        message="BatchNormalization's saved statistics do not fit the data: the same weights decide "
-        f"{before:.2f} of the rows rightly as served, {after:.2f} {said}.",
+        message=f"{finding.message}: the same weights decide {before:.2f} of the rows rightly as served, "
+        f"{after:.2f} {said}.",
         severity=severity,
         proof=Proof(Grade.B, how, "balanced accuracy", before, after, served.rows, p_value),
     )
