@@ -1,3 +1,4 @@
+import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from mlflow_clfaudit.checks.thresholding.auc_on_labels import auc_on_labels
@@ -5,7 +6,7 @@ from mlflow_clfaudit.evidence.scores import LoggedScore, Reading, read_score
 from mlflow_clfaudit.types import Severity, Status
 from tests.checks.thresholding.test_readings import read
 from tests.evidence.test_scores import DECISION, PROBABILITIES, SIGMOID, TRUTH
-from tests.kit import findings, outcome
+from tests.kit import findings, make_served, outcome
 
 
 def test_fires_on_the_auc_of_decisions() -> None:
@@ -18,6 +19,14 @@ def test_fires_on_the_auc_of_decisions() -> None:
 def test_quiet_on_the_auc_of_scores() -> None:
     assert findings(auc_on_labels, **read("auc", roc_auc_score(TRUTH, PROBABILITIES), SIGMOID)) == ()
     assert findings(auc_on_labels, **read("auc", 0.7, SIGMOID)) == ()
+
+
+def test_quiet_where_scores_rank_hardly_better_than_decisions() -> None:
+    nearly_hard = 0.1 + 0.8 * DECISION + np.where(np.arange(400) < 10, 0.01 * TRUTH, 0.0)
+    served = make_served(nearly_hard, TRUTH)
+    given = read("auc", roc_auc_score(TRUTH, DECISION), served)
+    assert given["readings"][0].match == "hard labels"
+    assert findings(auc_on_labels, **given) == ()
 
 
 def test_a_curve_of_the_auc_metric_is_not_held_against_hard_labels() -> None:
