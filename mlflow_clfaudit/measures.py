@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import scipy
@@ -280,6 +281,22 @@ def threshold_for(
         return _midway(scores, thresholds[reached[-1]]) if len(reached) else None
     reached = np.flatnonzero(precisions[:-1] >= (precision or 0.0))
     return _midway(scores, thresholds[reached[0]]) if len(reached) else None
+
+
+@overload
+def cross_fitted_thresholds(
+    truth: np.ndarray, scores: np.ndarray, *, seed: int = 0
+) -> tuple[np.ndarray, tuple[float, float]]: ...
+
+
+@overload
+def cross_fitted_thresholds(
+    truth: np.ndarray,
+    scores: np.ndarray,
+    choose: Callable[[np.ndarray, np.ndarray], float | None],
+    *,
+    seed: int = 0,
+) -> tuple[np.ndarray, tuple[float, float]] | None: ...
 
 
 def cross_fitted_thresholds(

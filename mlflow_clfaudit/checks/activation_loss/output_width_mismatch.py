@@ -59,8 +59,8 @@ def idle_units_that_win(
     finding: Finding, head: Head, labels: Labels, served: Served, *, share: float = 0.01
 ) -> Finding:
     given = labels.whole or labels.train
-    if given is None or head.units is None:
-        return finding
+    assert given is not None  # noqa: S101 - the check fires on known labels only
+    assert head.units is not None  # noqa: S101 - and on a known number of units
     idle = np.setdiff1d(np.arange(head.units), given.classes)
     won = float(np.mean(np.isin(served.decision, idle)))
     harmful = won >= share

@@ -90,9 +90,7 @@ def _outside(labels: LabelSet | None) -> bool:
     return low < 0.0 or high > 1.0
 
 
-def _shown(labels: LabelSet | None) -> str:
-    if labels is None:
-        return ""
+def _shown(labels: LabelSet) -> str:
     low, high = labels.span
     if labels.form == "integer" and len(labels.classes) <= 4:
         *first, last = (f"{code:g}" for code in labels.classes.tolist())

@@ -11,7 +11,6 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.forward import serve
 from mlflow_clfaudit.evidence.inputs import Inputs, Rows, Transform, count, take
 from mlflow_clfaudit.evidence.network import Network
-from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.evidence.splits import Comparison
 from mlflow_clfaudit.evidence.transforms import onto_training
@@ -161,15 +160,12 @@ def the_same_transform_for_both(
     held_out = rows[split]
     counted = Proof(Grade.C, "the columns of both splits, compared", n=held_out.count)
     before = serve(network, held_out, head)
-    best: tuple[str, Served] | None = None
     candidates = list(onto_training(np.asarray(held_out.inputs), np.asarray(inputs.splits["train"])))
-    for name, change in candidates:
-        after = serve(network, replace(held_out, inputs=change(np.asarray(held_out.inputs))), head)
-        if best is None or after.balanced_accuracy > best[1].balanced_accuracy:
-            best = name, after
-    if best is None:
-        return replace(finding, proof=counted)
-    name, after = best
+    tried = (
+        (name, serve(network, replace(held_out, inputs=change(np.asarray(held_out.inputs))), head))
+        for name, change in candidates
+    )
+    name, after = max(tried, key=lambda pair: pair[1].balanced_accuracy)
     p_value = min(1.0, len(candidates) * measures.accuracy_p_value(before.truth, before.decision, after.decision))
     if p_value >= significance or after.balanced_accuracy <= before.balanced_accuracy:
         return replace(finding, proof=counted)

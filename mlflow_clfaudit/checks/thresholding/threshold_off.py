@@ -75,10 +75,7 @@ def threshold_off(
     if goal is not None:
         yield from _by_goal(served, goal, significance)
         return
-    found = measures.cross_fitted_thresholds(served.truth, scores)
-    if found is None:
-        return
-    decision, thresholds = found
+    decision, thresholds = measures.cross_fitted_thresholds(served.truth, scores)
     after, before = measures.balanced_accuracy(served.truth, decision), served.balanced_accuracy
     lower, upper = measures.paired_bootstrap(served.truth, served.decision, decision)
     p_value = measures.accuracy_p_value(served.truth, served.decision, decision)
@@ -152,10 +149,7 @@ def _by_label(labels: tuple[Served, ...], minimum_rows: int, gain: float, signif
         scores = label.outputs[:, 0]
         if np.bincount(label.truth, minlength=2).min() < minimum_rows:
             continue
-        found = measures.cross_fitted_thresholds(label.truth, scores)
-        if found is None:
-            continue
-        decision, thresholds = found
+        decision, thresholds = measures.cross_fitted_thresholds(label.truth, scores)
         p_values.append(measures.accuracy_p_value(label.truth, label.decision, decision))
         after = measures.balanced_accuracy(label.truth, decision)
         better[number] = float(np.mean(thresholds)), label.balanced_accuracy, after

@@ -59,6 +59,12 @@ def test_relu_before_the_softmax_is_info_unless_a_refit_is_better() -> None:
     assert "2 of 3 logits are 0" in finding.message
 
 
+def test_unproven_where_the_logits_behind_the_relu_are_not_known() -> None:
+    head, truth = relu_before_softmax(), np.tile([0, 1, 2], 60)
+    served = make_served(np.tile([0.9, 0.05, 0.05], (180, 1)), truth, head=head)
+    assert only(head=head, served=served).unproven == "the logits before the relu are not known"
+
+
 def test_relu_logits_that_are_rarely_0_stay_info() -> None:
     head = make_head(3, "relu", "sparse_categorical_crossentropy", loss_options={"from_logits": True})
     truth = np.tile([0, 1, 2], 60)

@@ -6,6 +6,7 @@ import pytest
 
 from mlflow_clfaudit.checks.activation_loss.double_activation import double_activation
 from mlflow_clfaudit.evidence.criterion import Criterion
+from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.types import Finding, Grade, Severity
@@ -53,6 +54,20 @@ def test_two_classes_on_one_unit() -> None:
     finding = only(head=head, labels=labels, history=make_history(loss=[0.7, 0.545]))
     assert finding.evidence["floor"] == pytest.approx(0.4 * 0.3133 + 0.6 * 0.6931, abs=1e-4)
     assert finding.level is Severity.ERROR
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        make_head(1, "sigmoid", "binary_focal_crossentropy", loss_options=LOGITS, backend="torch"),
+        make_head(1, "softmax", "categorical_crossentropy", loss_options=LOGITS, backend="torch"),
+    ],
+    ids=["focal loss", "one unit of a categorical loss"],
+)
+def test_a_loss_without_a_known_floor_says_neither(head: Head) -> None:
+    labels = make_labels(train=[0] * 60 + [1] * 40)
+    finding = only(head=head, labels=labels, history=make_history(loss=[0.7, 0.1]))
+    assert (finding.level, finding.evidence["floor"]) == (Severity.WARN, None)
 
 
 def test_two_classes_on_one_unit_whose_labels_are_not_known() -> None:
@@ -189,3 +204,26 @@ def test_the_known_loss_of_keras_is_met_exactly_by_the_second_activation() -> No
     assert proof_of(finding).grade is Grade.A
     other = only(**given, history=make_history(loss=[1.1, twice], val_loss=[1.1, 1.001 * twice]))
     assert (other.level, other.proof) == (Severity.WARN, None), "near is not enough where the loss is known"
+
+
+@pytest.mark.parametrize("history", [make_history(), make_history(loss=[2.0, 1.8])], ids=["no curve", "a high loss"])
+def test_quiet_where_nothing_says_that_the_loss_applies_it_again(history: History) -> None:
+    assert findings(double_activation, head=SOFTMAX, served=sure(), history=history) == ()
+
+
+def test_the_weighted_loss_of_a_second_sigmoid_is_proven() -> None:
+    torch = pytest.importorskip("torch")
+    truth = np.tile([0, 1], 60)
+    outputs = np.where(truth == 1, 0.98, 0.02)
+    loss = torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor(3.0))
+    value = float(loss(torch.tensor(outputs), torch.tensor(truth, dtype=torch.float64)))
+    head = make_head(1, "sigmoid", None, kind="Module")
+    finding = only(
+        head=head,
+        labels=make_labels(train=truth),
+        served=make_served(outputs, truth, head=head),
+        history=make_history(val_loss=[1.2, value]),
+        criterion=Criterion("BCEWithLogitsLoss", "self.loss", np.array([1.0, 3.0])),
+    )
+    assert finding.level is Severity.ERROR
+    assert proof_of(finding).after == pytest.approx(value)

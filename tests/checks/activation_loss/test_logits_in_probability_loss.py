@@ -75,6 +75,7 @@ def test_a_logged_accuracy_that_shows_it_learnt_lowers_it_without_rows() -> None
     labels = make_labels(train=np.tile([0, 1], 50))
     assert only(head=LINEAR, labels=labels, history=make_history(accuracy=[0.6, 0.97])).level is Severity.WARN
     assert only(head=LINEAR, labels=labels, history=make_history(accuracy=[0.5, 0.52])).level is Severity.ERROR
+    assert only(head=LINEAR, labels=labels, history=make_history(loss=[0.7, 0.1])).level is Severity.ERROR
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.activation_loss.outputs_not_probabilities import outputs_not_probabilities
+from mlflow_clfaudit.evidence.boosters import Booster
 from mlflow_clfaudit.evidence.spec import Head, Metric
 from mlflow_clfaudit.types import Finding, Severity
 from tests.kit import findings, make_head, make_served
@@ -47,3 +48,27 @@ def test_rows_that_do_not_sum_to_1() -> None:
 def test_quiet_where_scores_are_meant_or_outputs_are_probabilities(head: Head, outputs: np.ndarray) -> None:
     served = make_served(outputs, TRUTH, head=head)
     assert findings(outputs_not_probabilities, head=head, served=served) == ()
+
+
+def booster(objective: str, **fields: object) -> Booster:
+    return Booster("XGBoost", objective, lambda rows: rows, rounds=10, limit=10, **fields)
+
+
+@pytest.mark.parametrize(
+    ("objective", "answers"), [("multi:softmax", "class numbers"), ("binary:logitraw", "log-odds")]
+)
+def test_an_objective_of_boosted_trees_that_answers_with_no_probabilities_is_info(objective: str, answers: str) -> None:
+    given = {"head": make_head(1, "linear", None), "served": make_served(SCORES, TRUTH)}
+    (finding,) = findings(outputs_not_probabilities, **given, booster=booster(objective))
+    assert finding.level is Severity.INFO
+    assert f"answers with {answers}" in finding.message
+
+
+@pytest.mark.parametrize(
+    "trees",
+    [booster("binary:logistic"), booster("multi:softmax", decide=lambda rows: rows)],
+    ids=["probabilities", "the interface of scikit-learn, which has predict_proba"],
+)
+def test_quiet_on_boosted_trees_that_give_probabilities(trees: Booster) -> None:
+    given = {"head": make_head(1, "linear", None), "served": make_served(SCORES, TRUTH)}
+    assert findings(outputs_not_probabilities, **given, booster=trees) == ()

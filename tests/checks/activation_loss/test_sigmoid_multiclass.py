@@ -34,6 +34,13 @@ def test_softmax_of_the_same_logits_is_the_proof() -> None:
     assert finding.evidence["row_sum_max"] > 1.5
 
 
+def test_unproven_where_the_logits_are_not_known() -> None:
+    served = make_served(np.full((30, 3), 0.8), np.tile([0, 1, 2], 10), head=HEAD)
+    finding = only(head=HEAD, served=served)
+    assert finding.unproven == "the logits behind the sigmoids are not known"
+    assert finding.evidence["row_sum_max"] == pytest.approx(2.4)
+
+
 def test_no_proof_where_softmax_is_no_better() -> None:
     truth = np.tile([0, 1, 2], 60)
     logits = np.random.default_rng(0).normal(0, 0.01, (180, 3))

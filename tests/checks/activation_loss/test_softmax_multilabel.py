@@ -40,9 +40,10 @@ def test_quiet_where_the_loss_is_lower_than_these_labels_allow() -> None:
         (SOFTMAX, np.eye(4)[[0, 1, 2, 3] * 20]),
         (SOFTMAX, np.eye(4)[[0, 1, 2, 3] * 20] * 0.9 + 0.025),
         (SOFTMAX, [0, 1, 2, 3] * 20),
+        (SOFTMAX, np.eye(5)[[0, 1, 2, 3, 4] * 20][:, :4]),
         (make_head(4, "softmax", None), SEVERAL),
     ],
-    ids=["sigmoid", "one-hot", "smoothed", "integers", "no loss"],
+    ids=["sigmoid", "one-hot", "smoothed", "integers", "rows without a label", "no loss"],
 )
 def test_quiet_where_it_is_legitimate(head: Head, values: object) -> None:
     assert findings(softmax_multilabel, head=head, labels=make_labels(train=values)) == ()

@@ -30,6 +30,25 @@ def test_useless_logits_prove_the_constant_only() -> None:
     assert proof_of(finding).after is None
 
 
+def test_unproven_where_the_logits_are_not_known() -> None:
+    head = make_head(1, "softmax")
+    (finding,) = findings(softmax_on_one_unit, head=head, served=make_served(np.ones(40), [0, 1] * 20, head=head))
+    assert finding.unproven == "the logits behind the softmax are not known"
+
+
+def test_outputs_that_are_not_1_prove_nothing() -> None:
+    head = make_head(1, "softmax")
+    served = make_served(np.full(40, 0.5), [0, 1] * 20, head=head, logits=np.ones((40, 1)))
+    (finding,) = findings(softmax_on_one_unit, head=head, served=served)
+    assert finding.proof is None
+
+
+def test_the_repaired_head_is_one_sigmoid() -> None:
+    repaired = softmax_on_one_unit.mend(make_head(1, "softmax"))["head"]
+    assert (repaired.activation, repaired.gives_probabilities, repaired.threshold) == ("sigmoid", True, 0.5)
+    assert findings(softmax_on_one_unit, head=repaired) == ()
+
+
 @pytest.mark.parametrize(
     "head",
     [make_head(1, "sigmoid"), make_head(2, "softmax"), make_head(10, "softmax"), make_head(1, "linear")],

@@ -34,6 +34,19 @@ def test_rows_that_do_not_sum_to_1_are_exact_proof() -> None:
     assert finding.evidence["row_sum_max"] == pytest.approx(0.02)
 
 
+def test_logits_that_decide_no_better_leave_the_sums() -> None:
+    truth = np.tile([0, 1, 2], 50)
+    finding = only(head=HEAD, served=make_served(np.eye(3)[truth] / 50, truth, head=HEAD, logits=np.eye(3)[truth]))
+    assert proof_of(finding).metric == "sum of a row"
+
+
+def test_rows_that_sum_to_1_all_the_same_are_a_warning() -> None:
+    truth = np.tile([0, 1, 2], 50)
+    finding = only(head=HEAD, served=make_served(np.eye(3)[truth], truth, head=HEAD))
+    assert finding.level is Severity.WARN
+    assert finding.unproven == "the served rows sum to 1 all the same"
+
+
 @pytest.mark.parametrize(
     "head",
     [

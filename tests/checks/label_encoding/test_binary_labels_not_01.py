@@ -46,6 +46,13 @@ def test_labels_without_a_loss_curve_are_a_suspicion() -> None:
     assert finding.proof is None
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"), [(list(range(10)), "0 to 9"), ([0.0, 2.5], "0 to 2.5")], ids=["many classes", "fractions"]
+)
+def test_other_labels_are_shown_by_their_range(values: list[float], shown: str) -> None:
+    assert f"the logged ones are {shown}." in only(head=HEAD, labels=make_labels(train=values * 30)).message
+
+
 def test_a_net_that_tells_the_classes_apart_was_given_other_labels() -> None:
     truth = np.tile([0, 1], 50)
     labels = make_labels(train=truth + 1)

@@ -4,7 +4,7 @@ import pytest
 from mlflow_clfaudit.checks.label_encoding.labels_unrelated_to_inputs import labels_unrelated_to_inputs
 from mlflow_clfaudit.evidence.served import Trial
 from mlflow_clfaudit.types import Finding, Grade, Severity
-from tests.kit import findings, make_served, make_trial, proof_of
+from tests.kit import findings, make_probe, make_served, make_trial, proof_of
 
 
 def trial_of(
@@ -62,7 +62,19 @@ def test_quiet_where_only_gradient_boosting_learns() -> None:
         truth = (np.abs(inputs[:, 0]) > 0.67).astype(int)
         return make_served(random.uniform(0.4, 0.6, 400), truth, held_out=held_out, inputs=inputs)
 
-    assert found(make_trial(served(False), served(True))) == ()
+    trial = make_trial(served(False), served(True))
+    assert found(trial) == ()
+    useless = make_probe(trial.judge.truth, decision=np.zeros(400, int), served=trial.judge.decision)
+    given = {"trial": trial, "served": trial.judge, "input_probe": useless}
+    assert findings(labels_unrelated_to_inputs, **given) == ()
+    assert findings(labels_unrelated_to_inputs, **given, tree_probe=useless) != ()
+
+
+def test_outputs_that_are_not_finite_rank_nothing() -> None:
+    trial = trial_of(0.0)
+    broken = make_served(np.full(400, np.nan), trial.judge.truth)
+    (finding,) = findings(labels_unrelated_to_inputs, trial=trial, served=broken)
+    assert finding.level is Severity.ERROR
 
 
 def test_quiet_where_the_model_is_better_than_chance() -> None:

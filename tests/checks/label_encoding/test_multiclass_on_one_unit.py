@@ -58,6 +58,16 @@ def test_quiet_where_one_class_was_set_against_the_rest() -> None:
     )
 
 
+def test_rows_alone_neither_prove_nor_refute_it() -> None:
+    rows, codes, outputs = rows_and_outputs()
+    served = make_served(outputs, (codes > 0).astype(int), head=HEAD)
+    given = {"head": HEAD, "labels": make_labels(train=codes, validation=codes)}
+    given |= {"served": served, "evaluation_rows": rows}
+    assert only(**given).level is Severity.WARN
+    training_loss = make_history(loss=[0.7, 0.6])
+    assert findings(multiclass_on_one_unit, **given, history=training_loss) == (), "no validation loss to compare"
+
+
 def test_a_positive_loss_without_rows_is_no_more_than_info() -> None:
     assert only(head=HEAD, labels=DIGITS, history=make_history(loss=[0.7, 0.6])).level is Severity.INFO
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from mlflow_clfaudit.checks.reproduction.params_contradict_history import params_contradict_history
@@ -31,3 +33,8 @@ def test_quiet(steps: int | None) -> None:
 def test_quiet_without_params() -> None:
     assert findings(params_contradict_history, fit=make_fit(), history=HISTORY) == ()
     assert findings(params_contradict_history, fit=make_fit(epochs=10), history=HISTORY) == ()
+
+
+def test_quiet_on_curves_of_several_fits() -> None:
+    history = replace(HISTORY, fits=2)
+    assert findings(params_contradict_history, fit=make_fit(epochs=1), history=history) == ()

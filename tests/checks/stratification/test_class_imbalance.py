@@ -4,7 +4,7 @@ import pytest
 from mlflow_clfaudit.checks.stratification.class_imbalance import class_imbalance
 from mlflow_clfaudit.evidence.probes import Probe
 from mlflow_clfaudit.types import Grade, Severity
-from tests.kit import findings, make_labels, make_served
+from tests.kit import findings, make_labels, make_served, proof_of
 from tests.runs import make_run
 
 TRUTH = np.repeat([0, 1], [190, 10])
@@ -43,6 +43,28 @@ def test_a_metric_that_sees_the_class_lowers_it(metric: str) -> None:
     assert finding.level is Severity.INFO
 
 
+def test_a_refitted_head_that_finds_it_no_better_leaves_a_warning() -> None:
+    given = {"labels": LABELS, "served": neglected(), "run": make_run(), "balanced_probe": probe(np.zeros(200, int))}
+    (finding,) = findings(class_imbalance, **given)
+    assert finding.level is Severity.WARN
+    assert proof_of(finding).grade is Grade.C
+
+
+@pytest.mark.parametrize(
+    ("labels", "served"),
+    [
+        (LABELS, make_served(np.full(100, 0.1), np.repeat([0, 1], [97, 3]))),
+        (make_labels(np.repeat([0, 1, 2], [900, 50, 50]), TRUTH), neglected()),
+    ],
+    ids=["three held-out rows of the class", "a class that the net has no output for"],
+)
+def test_it_stays_information_where_the_recall_cannot_be_judged(labels: object, served: object) -> None:
+    (finding,) = findings(class_imbalance, labels=labels, served=served, run=make_run())
+    assert finding.level is Severity.INFO
+    assert finding.proof is None
+    assert "recognised" not in finding.message
+
+
 def test_labels_alone_are_information() -> None:
     (finding,) = findings(class_imbalance, labels=LABELS, run=make_run())
     assert finding.level is Severity.INFO
@@ -56,8 +78,9 @@ def test_labels_alone_are_information() -> None:
         (make_labels(np.repeat([0, 1], [900, 100]), TRUTH), neglected()),
         (make_labels(np.repeat(np.arange(10), 100)), make_served(np.eye(10)[np.zeros(50, int)], np.arange(50) % 10)),
         (make_labels(np.zeros(100, int), TRUTH), neglected()),
+        (make_labels(validation=TRUTH), neglected()),
     ],
-    ids=["recognised", "nine to one", "ten equal classes", "one class"],
+    ids=["recognised", "nine to one", "ten equal classes", "one class", "no training labels"],
 )
 def test_quiet(labels: object, served: object) -> None:
     assert findings(class_imbalance, labels=labels, served=served, run=make_run()) == ()

@@ -26,6 +26,12 @@ def test_fires_on_seed_004() -> None:
     assert finding.evidence["chance"] == pytest.approx(9.2e-6, rel=0.01)
 
 
+def test_held_out_splits_are_compared_with_the_training_rows_only() -> None:
+    labels = make_labels(counts(300, 300, 300), counts(60, 60), counts(60, 60, 60))
+    (finding,) = findings(class_missing_from_split, labels=labels, run=make_run())
+    assert (finding.evidence["missing_from"], finding.evidence["present_in"]) == ("validation", "train")
+
+
 def test_a_split_by_design_is_information() -> None:
     labels = make_labels(counts(603, 50), counts(164))
     (finding,) = findings(class_missing_from_split, labels=labels, run=make_run(params={"split": "GroupKFold"}))

@@ -10,7 +10,7 @@ from mlflow_clfaudit.evidence.history import FitArguments
 from mlflow_clfaudit.evidence.inputs import RowHashes, hash_rows
 from mlflow_clfaudit.registry import Check
 from mlflow_clfaudit.types import Grade, Severity, Status
-from tests.kit import findings, make_labels, make_served, outcome
+from tests.kit import findings, make_labels, make_served, outcome, proof_of
 from tests.runs import make_run
 
 
@@ -67,6 +67,15 @@ def test_says_what_the_accuracy_would_be_at_the_training_shares() -> None:
     (finding,) = findings(class_shift, labels=labels, run=make_run(), served=served)
     assert finding.evidence["accuracy"] == pytest.approx(170 / 200)
     assert finding.evidence["accuracy_at_training_shares"] == pytest.approx(0.6 * 0.5 + 0.4)
+
+
+def test_a_class_without_held_out_rows_has_no_recall_to_reckon_with() -> None:
+    truth = counts(60, 140)
+    labels = make_labels(counts(500, 400, 100), truth)
+    served = make_served(np.eye(3)[truth], truth)
+    (finding,) = findings(class_shift, labels=labels, run=make_run(), served=served)
+    assert proof_of(finding).grade is Grade.C
+    assert "accuracy_at_training_shares" not in finding.evidence
 
 
 @pytest.mark.parametrize("key", ["split", "cv_strategy"])

@@ -3,9 +3,9 @@ import pytest
 from scipy.special import expit
 
 from mlflow_clfaudit.checks.stratification.class_weight_overcorrected import class_weight_overcorrected
-from mlflow_clfaudit.types import Grade, Severity
+from mlflow_clfaudit.types import Grade, Severity, Status
 from tests.checks.stratification.test_class_weight_without_effect import TRUTH, given
-from tests.kit import findings, make_served, proof_of
+from tests.kit import findings, make_served, outcome, proof_of
 
 
 def overcorrected(gap: float) -> object:
@@ -46,3 +46,26 @@ def test_the_balanced_accuracy_with_the_weights_divided_out_is_part_of_the_proof
     assert finding.level is Severity.WARN
     proof = proof_of(finding)
     assert (proof.after or 0.0) > (proof.before or 0.0) + 0.05
+
+
+@pytest.mark.parametrize(
+    "served",
+    [
+        make_served(np.full(40, 0.9), np.zeros(40, int)),
+        make_served(np.ones(400), TRUTH),
+        make_served(np.where(np.arange(12) < 3, 0.9, 0.1), np.arange(12) == 0),
+    ],
+    ids=["held-out rows of one class", "outputs of 1", "too few rows to tell"],
+)
+def test_quiet_where_the_odds_cannot_be_compared(served: object) -> None:
+    assert findings(class_weight_overcorrected, **given({0: 1.0, 1: 9.0}, served=served)) == ()
+
+
+def test_skipped_where_there_are_more_classes_than_two() -> None:
+    codes = np.arange(90) % 3
+    result = outcome(
+        class_weight_overcorrected,
+        **given({0: 1.0, 1: 9.0, 2: 1.0}, codes, served=make_served(np.eye(3)[codes], codes)),
+    )
+    assert result.status is Status.SKIPPED
+    assert "two classes" in result.reason

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.stratification.class_weight_without_effect import class_weight_without_effect
+from mlflow_clfaudit.evidence.weighting import ClassWeighting
 from mlflow_clfaudit.types import Grade, Severity, Status
 from tests.kit import findings, make_fit, make_head, make_labels, outcome
 
@@ -58,3 +59,12 @@ def test_quiet(weights: object, labels: np.ndarray) -> None:
 )
 def test_skipped_where_what_fit_saw_is_not_known(evidence: dict[str, object]) -> None:
     assert outcome(class_weight_without_effect, **evidence).status is Status.SKIPPED
+
+
+def test_skipped_where_the_library_refuses_such_weights_itself() -> None:
+    weighting = ClassWeighting(
+        {0: 1.0, 1: 17.0}, np.array([0, 1]), np.array([360, 40]), np.array([1.0, 17.0]), "PyTorch"
+    )
+    result = outcome(class_weight_without_effect, **given(None), class_weighting=weighting)
+    assert result.status is Status.SKIPPED
+    assert "PyTorch itself refuses" in result.reason

@@ -49,5 +49,12 @@ def test_quiet_on_an_accuracy_that_moves() -> None:
     assert findings(majority_accuracy, labels=labels, history=history) == ()
 
 
+@pytest.mark.parametrize("labels", [None, make_labels(np.repeat([1, 0], [5, 10]))], ids=["no labels", "15 rows"])
+def test_quiet_where_only_curves_that_move_are_known(labels: object) -> None:
+    history = make_history(loss=[0.5] * 4, accuracy=[2 / 3] * 4)
+    given = {"history": history} | ({} if labels is None else {"labels": labels})
+    assert findings(majority_accuracy, **given) == ()
+
+
 def test_skipped_without_model_and_curves() -> None:
     assert outcome(majority_accuracy).status is Status.SKIPPED

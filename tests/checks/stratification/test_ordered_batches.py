@@ -38,8 +38,13 @@ def test_a_good_net_makes_it_information() -> None:
 
 @pytest.mark.parametrize(
     ("shuffle", "codes"),
-    [(True, SORTED), (False, np.random.default_rng(0).permutation(SORTED)), (False, np.tile([0, 1], 300))],
-    ids=["shuffled by fit", "random order", "alternating"],
+    [
+        (True, SORTED),
+        (False, np.random.default_rng(0).permutation(SORTED)),
+        (False, np.tile([0, 1], 300)),
+        (False, np.repeat(np.tile([0, 1], 100), 3)),
+    ],
+    ids=["shuffled by fit", "random order", "alternating", "runs that are shorter than a batch"],
 )
 def test_quiet(shuffle: bool, codes: np.ndarray) -> None:
     assert findings(ordered_batches, fit=make_fit(shuffle=shuffle), labels=make_labels(codes)) == ()

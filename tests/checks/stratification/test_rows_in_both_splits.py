@@ -4,7 +4,7 @@ import pytest
 from mlflow_clfaudit.checks.stratification.rows_in_both_splits import rows_in_both_splits
 from mlflow_clfaudit.evidence.inputs import RowHashes, hash_rows
 from mlflow_clfaudit.types import Grade, Severity, Status
-from tests.kit import findings, make_labels, make_served, outcome
+from tests.kit import findings, make_labels, make_served, outcome, proof_of
 
 RANDOM = np.random.default_rng(0)
 TRAIN = RANDOM.normal(size=(800, 5))
@@ -64,6 +64,28 @@ def test_fires_on_groups_on_both_sides() -> None:
 )
 def test_quiet(validation: np.ndarray, train: np.ndarray) -> None:
     labels = make_labels(np.arange(len(train)) % 2, np.arange(len(validation)) % 2)
+    assert findings(rows_in_both_splits, row_hashes=hashes(validation, train), labels=labels) == ()
+
+
+def test_groups_are_enough_where_no_inputs_were_logged() -> None:
+    groups = {"train": np.repeat(np.arange(80), 10), "validation": np.repeat(np.arange(70, 90), 10)}
+    (finding,) = findings(rows_in_both_splits, groups=groups)
+    assert proof_of(finding).grade is Grade.A
+
+
+def test_quiet_on_groups_that_were_kept_apart() -> None:
+    groups = {"train": np.repeat(np.arange(80), 10), "validation": np.repeat(np.arange(80, 90), 20)}
+    assert findings(rows_in_both_splits, row_hashes=hashes(HELD_OUT), groups=groups) == ()
+
+
+def test_rows_that_are_all_shared_are_another_finding() -> None:
+    assert findings(rows_in_both_splits, row_hashes=hashes(TRAIN)) == ()
+
+
+def test_labels_of_other_rows_name_no_oversampled_class() -> None:
+    rare = RANDOM.normal(size=(20, 5))[RANDOM.integers(0, 20, 500)]
+    train, validation = np.concatenate([TRAIN[:400], rare[:400]]), np.concatenate([HELD_OUT[:100], rare[400:]])
+    labels = make_labels(np.repeat([0, 1], 300), np.repeat([0, 1], 100))
     assert findings(rows_in_both_splits, row_hashes=hashes(validation, train), labels=labels) == ()
 
 

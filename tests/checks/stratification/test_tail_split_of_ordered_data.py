@@ -2,11 +2,14 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.stratification.tail_split_of_ordered_data import tail_split_of_ordered_data
+from mlflow_clfaudit.evidence.history import ConstantOutput, RowCounts
 from mlflow_clfaudit.evidence.run import Dataset
 from mlflow_clfaudit.types import Grade, Severity, Status
 from tests.checks.stratification.test_single_class_validation import SEED_004
-from tests.kit import findings, make_fit, make_labels, outcome
+from tests.kit import findings, make_fit, make_history, make_labels, make_served, outcome
 from tests.runs import make_run
+
+CUT = make_fit(validation_split=0.2)
 
 
 def cut(codes: np.ndarray, fraction: float = 0.2) -> dict[str, object]:
@@ -35,6 +38,32 @@ def test_seed_004_is_read_from_its_curves_alone() -> None:
     assert finding.evidence["chance"] == pytest.approx(9.2e-6, rel=0.01)
     assert finding.proof is not None
     assert finding.proof.grade is Grade.C
+
+
+def test_a_slice_that_holds_none_of_the_common_class_is_read_from_its_curves() -> None:
+    constant = ConstantOutput(603 / 653, 0.0, 0.14, 0.0745, 0.0745, "mean_squared_error")
+    given = {"history": make_history(loss=[0.5]), "row_counts": RowCounts(653, 164, "the logged dataset")}
+    (finding,) = findings(tail_split_of_ordered_data, run=make_run(), fit=CUT, constant_output=constant, **given)
+    assert "validation accuracy at 0.0" in finding.message
+    assert finding.evidence["chance"] < 1e-100
+
+
+def test_quiet_where_a_random_slice_might_be_of_one_class() -> None:
+    constant = ConstantOutput(0.99, 1.0, 0.01, 0.01, 0.01, "mean_squared_error")
+    given = {"history": make_history(loss=[0.5]), "row_counts": RowCounts(100, 20, "the logged dataset")}
+    assert findings(tail_split_of_ordered_data, run=make_run(), fit=CUT, constant_output=constant, **given) == ()
+
+
+def test_quiet_on_curves_that_move() -> None:
+    history = make_history(loss=[0.6, 0.4], accuracy=[0.7, 0.8], val_loss=[0.6, 0.5], val_accuracy=[0.7, 0.75])
+    assert findings(tail_split_of_ordered_data, run=make_run(), fit=CUT, history=history) == ()
+
+
+def test_the_balanced_accuracy_on_training_rows_is_told() -> None:
+    given = cut(np.repeat([1, 0], [50, 767]))
+    served = make_served(np.full(653, 0.14), np.repeat([1, 0], [50, 603]), held_out=False)
+    (finding,) = findings(tail_split_of_ordered_data, **given, served=served)
+    assert finding.evidence["balanced_accuracy_on_every_class"] == 0.5
 
 
 def test_fires_on_rows_sorted_by_class() -> None:
@@ -70,6 +99,26 @@ def test_quiet_on_other_orders(codes: np.ndarray) -> None:
 def test_quiet_where_validation_data_was_given() -> None:
     given = cut(np.repeat([1, 0], [50, 767])) | {"run": make_run(datasets=(Dataset("d", "eval", "0", "code"),))}
     assert findings(tail_split_of_ordered_data, **given) == ()
+
+
+@pytest.mark.parametrize(
+    ("evidence", "reason"),
+    [
+        ({}, "neither labels nor curves"),
+        (
+            {
+                "history": make_history(loss=[0.5]),
+                "constant_output": ConstantOutput(0.9, 1.0, 0.1, 0.1, 0.1, "mean_squared_error"),
+            },
+            "the number of rows is not known",
+        ),
+    ],
+    ids=["nothing logged", "rows not counted"],
+)
+def test_skipped_where_neither_labels_nor_curves_tell(evidence: dict[str, object], reason: str) -> None:
+    result = outcome(tail_split_of_ordered_data, run=make_run(), fit=CUT, **evidence)
+    assert result.status is Status.SKIPPED
+    assert reason in result.reason
 
 
 def test_skipped_where_nothing_was_cut() -> None:

@@ -39,8 +39,11 @@ def test_a_choice_by_the_test_set_is_a_warning(given: dict[str, object]) -> None
     assert finding.proof.grade is Grade.A
 
 
-def test_without_a_choice_it_is_information() -> None:
-    (finding,) = findings(CHECK, run=make_run(), fit=make_fit(epochs=2), row_hashes=SAME)
+@pytest.mark.parametrize(
+    "given", [{}, {"history": make_history(loss=[1.0, 0.5], val_loss=[1.0, 0.6])}], ids=["no curves", "every epoch"]
+)
+def test_without_a_choice_it_is_information(given: dict[str, object]) -> None:
+    (finding,) = findings(CHECK, run=make_run(), fit=make_fit(epochs=2), row_hashes=SAME, **given)
     assert finding.level is Severity.INFO
 
 

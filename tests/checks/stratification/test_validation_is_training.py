@@ -53,5 +53,10 @@ def test_quiet(given: RowHashes) -> None:
     assert findings(validation_is_training, run=make_run(), row_hashes=given, history=HISTORY) == ()
 
 
+def test_quiet_on_datasets_with_other_digests() -> None:
+    run = make_run(datasets=(Dataset("d", "train", "abc", "code"), Dataset("d", "eval", "abd", "code")))
+    assert findings(validation_is_training, run=run, history=HISTORY) == ()
+
+
 def test_skipped_without_inputs_and_datasets() -> None:
     assert outcome(validation_is_training, run=make_run()).status is Status.SKIPPED

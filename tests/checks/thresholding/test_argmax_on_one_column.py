@@ -46,6 +46,14 @@ def test_fires_on_the_sparse_metric() -> None:
     assert finding.proof.grade is Grade.A
 
 
+def test_the_sparse_metric_is_enough_without_a_curve_of_it() -> None:
+    head = make_head(metrics=(Metric("sparse_categorical_accuracy"),))
+    history = make_history(loss=[1.0, 0.5])
+    (finding,) = findings(argmax_on_one_column, head=head, history=history, served=make_served(GOOD, TRUTH))
+    assert finding.level is Severity.BLOCKER
+    assert finding.proof is None
+
+
 def test_a_curve_that_contradicts_lowers_it() -> None:
     head = make_head(metrics=(Metric("sparse_categorical_accuracy"),))
     history = make_history(loss=[1.0, 0.5], val_sparse_categorical_accuracy=[0.7, 0.9])
@@ -74,3 +82,17 @@ def test_quiet_on_predictions_that_vary_or_that_the_model_shares() -> None:
     zeros = (LoggedPredictions("y_pred.npy", None, np.zeros(200, int)),)
     served = make_served(np.zeros(200), TRUTH)
     assert findings(argmax_on_one_column, head=HEAD, served=served, logged_predictions=zeros) == ()
+
+
+@pytest.mark.parametrize(
+    "predictions",
+    [
+        LoggedPredictions("y_pred_test.npy", "test", np.zeros(200, int)),
+        LoggedPredictions("y_pred.npy", None, np.zeros(150, int)),
+        LoggedPredictions("y_pred.npy", None, np.array(["no"] * 200)),
+    ],
+    ids=["another split", "other rows", "text"],
+)
+def test_quiet_on_predictions_that_cannot_be_compared(predictions: LoggedPredictions) -> None:
+    given = {"served": make_served(GOOD, TRUTH), "logged_predictions": (predictions,)}
+    assert findings(argmax_on_one_column, head=HEAD, **given) == ()

@@ -21,6 +21,14 @@ def test_quiet_on_the_auc_of_scores() -> None:
     assert findings(auc_on_labels, **read("auc", 0.7, SIGMOID)) == ()
 
 
+def test_quiet_where_scores_rank_hardly_better_than_decisions() -> None:
+    nearly_hard = 0.1 + 0.8 * DECISION + np.where(np.arange(400) < 4, 0.01 * TRUTH, 0.0)
+    served = make_served(nearly_hard, TRUTH)
+    given = read("auc", roc_auc_score(TRUTH, DECISION), served)
+    assert given["readings"][0].match == "hard labels"
+    assert findings(auc_on_labels, **given) == ()
+
+
 def test_a_curve_of_the_auc_metric_is_not_held_against_hard_labels() -> None:
     value = roc_auc_score(TRUTH, DECISION)
     score = LoggedScore("val_auc", "auc", "validation", value, (0.6, value))

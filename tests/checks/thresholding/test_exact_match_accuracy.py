@@ -24,6 +24,12 @@ def test_fires_without_a_model() -> None:
     assert finding.proof is None
 
 
+def test_unproven_where_the_metric_was_not_logged() -> None:
+    served = make_served(np.where(TRUTH == 1, 0.9, 0.1), TRUTH)
+    (finding,) = findings(exact_match_accuracy, head=make_head(metrics=(EXACT,)), served=served)
+    assert finding.unproven == "the run logged no accuracy"
+
+
 @pytest.mark.parametrize(
     "metric",
     [

@@ -6,7 +6,7 @@ from mlflow_clfaudit.checks.thresholding.logloss_on_labels import logloss_on_lab
 from mlflow_clfaudit.types import Severity, Status
 from tests.checks.thresholding.test_readings import read
 from tests.evidence.test_scores import DECISION, PROBABILITIES, PROPER, SIGMOID, TRUTH
-from tests.kit import findings, outcome
+from tests.kit import findings, make_served, outcome
 
 
 def test_fires_on_the_log_loss_of_decisions() -> None:
@@ -20,6 +20,14 @@ def test_fires_on_the_log_loss_of_decisions() -> None:
 @pytest.mark.parametrize("value", [log_loss(TRUTH, PROBABILITIES), 0.5, 0.0])
 def test_quiet_on_other_values(value: float) -> None:
     assert findings(logloss_on_labels, **read("log loss", value, SIGMOID)) == ()
+
+
+def test_quiet_where_probabilities_are_as_hard_as_decisions() -> None:
+    hard = DECISION.astype(float)
+    hard[np.flatnonzero((DECISION == 0) & (TRUTH == 1))[0]] = 1e-15
+    given = read("log loss", log_loss(TRUTH, np.eye(2)[DECISION]), make_served(hard, TRUTH))
+    assert given["readings"][0].match == "hard labels"
+    assert findings(logloss_on_labels, **given) == ()
 
 
 def test_skipped_without_a_score() -> None:

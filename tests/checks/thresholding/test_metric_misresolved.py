@@ -75,6 +75,14 @@ def test_values_that_agree_are_information() -> None:
     assert finding.level is Severity.INFO
 
 
+def test_rows_of_one_class_prove_nothing_about_an_auc() -> None:
+    head = make_head(2, "softmax", metrics=(metric("auc", multi_label=False),))
+    served = make_served(PAIR[:150], TRUTH[:150], head=head)
+    (finding,) = findings(metric_misresolved, head=head, labels=ONE_HOT, served=served)
+    assert finding.level is Severity.WARN
+    assert finding.proof is None
+
+
 def test_a_log_that_contradicts_lowers_it() -> None:
     head = make_head(metrics=(metric("f1_score"),))
     served = make_served(0.1 + 0.8 * TRUTH, TRUTH, head=head)

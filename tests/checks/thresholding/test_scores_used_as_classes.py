@@ -46,8 +46,9 @@ def test_scores_beside_labels_are_information() -> None:
         predictions(PROBABILITIES),
         predictions(PROBABILITIES, truth=TRUTH, named_as_scores=True),
         predictions(np.array(["cat"] * 400)),
+        {"served": SIGMOID, "logged_predictions": (LoggedPredictions("pred.npy", "test", PROBABILITIES, TRUTH),)},
     ],
-    ids=["classes", "no labels beside", "named as scores", "text"],
+    ids=["classes", "no labels beside", "named as scores", "text", "another split"],
 )
 def test_quiet_on_other_predictions(given: dict[str, object]) -> None:
     assert findings(scores_used_as_classes, **given) == ()

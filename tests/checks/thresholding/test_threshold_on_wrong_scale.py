@@ -80,6 +80,13 @@ def test_quiet(head: object) -> None:
     assert findings(threshold_on_wrong_scale, head=head) == ()
 
 
+def test_outputs_that_are_not_finite_prove_nothing() -> None:
+    head = logit_head(*ACCURACY)
+    served = make_served(np.where(np.arange(600) == 0, np.nan, LOGITS), TRUTH, head=head)
+    (finding,) = findings(threshold_on_wrong_scale, head=head, served=served)
+    assert finding.proof is None
+
+
 def test_recall_is_judged_by_itself() -> None:
     head = logit_head(Metric("recall", by_string=False, options={"name": "recall", "thresholds": None}))
     truth = (np.arange(600) % 12 == 0).astype(int)
@@ -88,3 +95,9 @@ def test_recall_is_judged_by_itself() -> None:
     assert finding.level is Severity.WARN
     assert finding.proof is not None
     assert finding.proof.metric == "recall"
+
+
+@pytest.mark.parametrize(("thresholds", "fires"), [([0.5], True), ([0.0], False)])
+def test_a_list_of_one_threshold_is_that_threshold(thresholds: list[float], fires: bool) -> None:
+    head = logit_head(Metric("recall", by_string=False, options={"name": "recall", "thresholds": thresholds}))
+    assert bool(findings(threshold_on_wrong_scale, head=head)) is fires

@@ -31,6 +31,22 @@ def test_quiet_on_other_thresholds(threshold: float) -> None:
     assert findings(threshold_tuned_on_test, served_by_split=SERVED, run=run) == ()
 
 
+def test_fires_on_more_scores_than_are_tried() -> None:
+    scores = np.linspace(0.2, 0.8, 2001)
+    truth = (scores >= scores[1000]).astype(int)
+    run = make_run(params={"epochs": "3", "threshold": "tuned"}, metrics={"auc": [0.7], "threshold": [scores[1000]]})
+    given = {"validation": SERVED["validation"], "test": make_served(scores, truth)}
+    (finding,) = findings(threshold_tuned_on_test, served_by_split=given, run=run)
+    assert finding.evidence["criterion"] == "balanced accuracy"
+
+
+def test_quiet_for_several_classes() -> None:
+    served = make_served(np.eye(3)[np.arange(90) % 3], np.arange(90) % 3)
+    run = make_run(params={"threshold": "0.5"})
+    given = {"validation": served, "test": served}
+    assert findings(threshold_tuned_on_test, served_by_split=given, run=run) == ()
+
+
 def test_skipped_without_a_threshold_or_a_test_set() -> None:
     assert outcome(threshold_tuned_on_test, served_by_split=SERVED, run=make_run()).status is Status.SKIPPED
     one = {"validation": SERVED["validation"]}

@@ -51,6 +51,21 @@ def test_quiet_where_there_is_nothing_to_compare(outputs: np.ndarray, truth: np.
     assert findings(uncalibrated_probabilities, served=make_served(outputs, truth)) == ()
 
 
+def test_quiet_where_every_decision_is_right() -> None:
+    truth = np.arange(600) % 3
+    sure = np.linspace(0.5, 0.8, 600)[:, None]
+    outputs = np.where(np.eye(3)[truth] == 1, sure, (1 - sure) / 2)
+    assert findings(uncalibrated_probabilities, served=make_served(outputs, truth)) == ()
+
+
+def test_quiet_where_recalibration_gains_nothing_on_other_rows() -> None:
+    random = np.random.default_rng(4)
+    truth = (random.uniform(size=200) < 0.78).astype(int)
+    outputs = random.uniform(0.45, 0.5, 200)
+    outputs[:4] = 1e-7
+    assert findings(uncalibrated_probabilities, served=make_served(outputs, truth)) == ()
+
+
 def test_skipped_without_probabilities() -> None:
     served = make_served(np.linspace(-3, 3, 1500), np.arange(1500) % 2, head=make_head(1, "linear", None))
     assert outcome(uncalibrated_probabilities, served=served).status is Status.SKIPPED

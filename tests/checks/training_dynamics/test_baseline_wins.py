@@ -3,8 +3,8 @@ import pytest
 
 from mlflow_clfaudit.checks.training_dynamics.baseline_wins import baseline_wins
 from mlflow_clfaudit.evidence.probes import Probe
-from mlflow_clfaudit.types import Grade, Severity
-from tests.kit import FLAT, GOOD, TRUTH, findings, make_probe, make_served, proof_of
+from mlflow_clfaudit.types import Grade, Severity, Status
+from tests.kit import FLAT, GOOD, TRUTH, findings, make_head, make_probe, make_served, outcome, proof_of
 
 SERVED = make_served(FLAT, TRUTH)
 
@@ -52,3 +52,10 @@ def test_quiet_on_few_rows() -> None:
     few = make_probe(TRUTH[:20], decision=right(4)[:20], served=served.decision)
     assert few.gain == pytest.approx(0.2)
     assert findings(baseline_wins, served=served, input_probe=few) == ()
+
+
+def test_skipped_where_answers_came_without_their_inputs() -> None:
+    served = make_served(FLAT, TRUTH, head=make_head(kind="Predictions"))
+    result = outcome(baseline_wins, served=served)
+    assert result.status is Status.SKIPPED
+    assert "the inputs that a baseline would be fitted on" in result.reason

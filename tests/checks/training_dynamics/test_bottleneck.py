@@ -76,6 +76,11 @@ def test_quiet_when_the_features_hold_what_the_inputs_do() -> None:
     assert judged(2, linear=200) == ()
 
 
+@pytest.mark.parametrize("features", [np.full((200, 16), np.nan), np.ones((200, 16))], ids=["NaN", "dead"])
+def test_quiet_on_features_that_another_finding_is_about(features: np.ndarray) -> None:
+    assert judged(64, features) == ()
+
+
 def test_quiet_when_wide_enough() -> None:
     assert judged(3) == ()
 

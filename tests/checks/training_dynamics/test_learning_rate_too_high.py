@@ -54,6 +54,12 @@ def test_a_loss_with_penalties_is_not_held_against_a_constants() -> None:
     assert findings(learning_rate_too_high, served=SERVED, history=history, spec=make_spec(layers=(layer,))) == ()
 
 
+def test_a_loss_that_is_no_cross_entropy_is_not_held_against_a_constants() -> None:
+    served = make_served(FLAT, TRUTH, head=make_head(loss="mean_squared_error"))
+    history = make_history(loss=[13.0, 0.7, 0.7])
+    assert findings(learning_rate_too_high, served=served, history=history) == ()
+
+
 def proven(trials: tuple[Contrast, ...], **given: Any) -> tuple[Finding, ...]:
     evidence = {"served": SERVED, "head": make_head(), "history": EXPLODED, "slower_trials": trials, **given}
     return findings(learning_rate_too_high, **evidence)

@@ -30,10 +30,21 @@ def test_fires_when_accuracy_falls_with_the_loss() -> None:
         {"loss": np.linspace(0.69, 0.64, 20), "accuracy": np.full(20, 0.5)},
         {"loss": FALLING[:5], "accuracy": np.full(5, 0.6)},
         {"loss": FALLING},
+        {"loss": FALLING, "accuracy": np.concatenate([[0.99, 0.99], np.linspace(0.6, 0.65, 18)])},
         {"loss": FALLING, "accuracy": 0.8 + 0.005 * np.sin(np.arange(20))},
         {"loss": 1 - FALLING, "accuracy": np.full(20, 0.6), "val_loss": FALLING, "val_accuracy": np.full(20, 0.6)},
     ],
-    ids=["healthy", "at its ceiling", "rising loss", "barely learnt", "short", "no accuracy", "noise", "validation"],
+    ids=[
+        "healthy",
+        "at its ceiling",
+        "rising loss",
+        "barely learnt",
+        "short",
+        "no accuracy",
+        "lucky first epochs",
+        "noise",
+        "validation",
+    ],
 )
 def test_quiet(curves: dict[str, np.ndarray]) -> None:
     assert findings(loss_accuracy_divergence, history=make_history(**curves)) == ()

@@ -49,6 +49,16 @@ def test_a_rate_lowered_while_the_losses_fell() -> None:
     assert proof_of(finding).grade is Grade.B
 
 
+def test_a_rate_lowered_without_validation_rows() -> None:
+    curves = replace(make_history(loss=FALLING, accuracy=STILL), learning_rate=STEPS)
+    (finding,) = findings(misconfigured_callback, run=RUN, history=curves)
+    assert finding.evidence["monitor"] == "accuracy"
+
+
+def test_quiet_about_a_monitor_where_no_curve_was_logged() -> None:
+    assert watching("val_acc", curves=make_history()) == ()
+
+
 @pytest.mark.parametrize(("monitor", "mode"), [("val_loss", "auto"), ("val_loss", "min"), ("val_accuracy", "max")])
 def test_quiet_about_a_monitor_that_moves(monitor: str, mode: str) -> None:
     assert watching(monitor, mode) == ()

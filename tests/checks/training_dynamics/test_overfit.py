@@ -5,7 +5,7 @@ import pytest
 
 from mlflow_clfaudit.checks.training_dynamics.overfit import overfit
 from mlflow_clfaudit.types import Finding, Grade, Severity
-from tests.kit import TRUTH, findings, make_history, make_served, proof_of
+from tests.kit import TRUTH, findings, make_head, make_history, make_served, proof_of
 
 TRAIN = np.geomspace(0.7, 0.02, 20)
 VALIDATION = np.concatenate([np.linspace(0.7, 0.4, 8), np.linspace(0.42, 0.8, 12)])
@@ -56,6 +56,21 @@ def test_info_when_they_had_never_said_anything() -> None:
     served = make_served(np.full(200, 0.3), TRUTH)
     (finding,) = judged(served=served, val_accuracy=np.full(20, 0.85), val_loss=VALIDATION + 0.28)
     assert finding.level is Severity.INFO
+
+
+@pytest.mark.parametrize(
+    "served",
+    [
+        make_served(np.full(200, 0.4), TRUTH, held_out=False),
+        make_served(np.full(200, 0.4), TRUTH, head=make_head(loss="mean_squared_error")),
+        make_served(np.full(200, 0.4), np.ones(200)),
+    ],
+    ids=["training rows", "another loss than cross-entropy", "rows of one class"],
+)
+def test_info_when_the_judged_rows_cannot_be_held_against_the_curve(served: Any) -> None:
+    (finding,) = judged(served=served, val_accuracy=np.full(20, 0.85))
+    assert finding.level is Severity.INFO
+    assert finding.message.endswith("validation accuracy did not suffer.")
 
 
 def test_the_last_weights_are_served() -> None:

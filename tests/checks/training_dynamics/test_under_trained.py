@@ -95,6 +95,57 @@ def test_separation_budget_of_the_features() -> None:
     assert finding.evidence["separation_budget"] == pytest.approx(0.14)
 
 
+def test_no_separation_budget_where_steps_are_not_bounded() -> None:
+    served = make_served(FLAT, TRUTH, features=np.where(TRUTH[:, None] == 1, [[0.6, 0.5]], [[0.5, 0.5]]))
+    (finding,) = judged(
+        served,
+        learning_rate_trials=trials(served, x1=FLAT, x100=GOOD),
+        fit=make_fit(optimizer="sgd", learning_rate=1e-3),
+        optimizer_state=OptimizerState(700, ()),
+    )
+    assert finding.evidence["separation_budget"] is None
+
+
+def test_features_that_lost_what_the_inputs_hold_are_not_for_want_of_steps() -> None:
+    served = make_served(FLAT, TRUTH)
+    partly = np.where(np.arange(200) < 150, TRUTH, 0)
+    flat = trials(served, x1=FLAT, x10=FLAT, x100=FLAT)
+    given = {"learning_rate_trials": flat, "feature_probe": probe(served, partly)}
+    assert judged(served, **given) != ()
+    assert judged(served, **given, input_probe=probe(served, TRUTH)) == ()
+
+
+def test_a_log_that_ends_at_another_loss_proves_nothing() -> None:
+    served = make_served(FLAT, TRUTH)
+    given = {"learning_rate_trials": trials(served, x1=FLAT, x100=GOOD), "history": make_history(loss=[3.0, 3.0])}
+    (finding,) = judged(served, **given)
+    assert finding.level is Severity.INFO
+    assert "fit() saw other rows, labels or loss" in finding.unproven
+
+
+def test_info_where_only_the_head_could_be_refitted_and_is_no_better() -> None:
+    served = make_served(FLAT, TRUTH)
+    (finding,) = judged(served, feature_probe=probe(served, np.zeros(200, int)))
+    assert finding.level is Severity.INFO
+    assert finding.unproven == "the training cannot be continued here, and a refitted head is no better"
+
+
+def test_unproven_where_neither_can_be_tried() -> None:
+    (finding,) = judged(make_served(FLAT, TRUTH))
+    assert finding.unproven == "neither the head can be refitted nor the training continued"
+
+
+def test_a_low_loss_on_training_rows_says_nothing_against_it() -> None:
+    train = make_served(FLAT, TRUTH, held_out=False)
+    given = {"served": make_served(FLAT, TRUTH), "served_train": train, "history": make_history(loss=[0.7, 0.1])}
+    assert findings(under_trained, **given) != ()
+
+
+def test_quiet_where_one_unit_cannot_tell_the_classes() -> None:
+    served = make_served(np.full(90, 0.4), np.arange(90) % 3)
+    assert findings(under_trained, served=served) == ()
+
+
 def test_a_problem_at_its_ceiling_is_left_alone() -> None:
     served = make_served(FLAT, TRUTH)
     half = np.random.default_rng(0).integers(0, 2, len(TRUTH))

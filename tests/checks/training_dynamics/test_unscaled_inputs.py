@@ -60,6 +60,14 @@ def test_a_warning_where_only_the_probabilities_say_more_standardised() -> None:
     assert (proof_of(finding).grade, proof_of(finding).metric) == (Grade.B, "U")
 
 
+def test_info_when_standardised_inputs_learn_faster_but_no_further() -> None:
+    fair = make_served(surer(0.8), TRUTH)
+    trials = make_contrast(fair, surer(0.6), surer(0.8))
+    (finding,) = findings(unscaled_inputs, input_scales=LARGE, served=fair, scaled_trials=trials)
+    assert finding.level is Severity.INFO
+    assert finding.unproven == "the network learnt fairly from them as they are"
+
+
 def test_info_when_standardising_does_not_help() -> None:
     outputs = np.where(TRUTH == 1, 0.8, 0.2)
     (finding,) = findings(unscaled_inputs, input_scales=LARGE, served=BAD, scaled_trials=contrast(outputs, outputs))
