@@ -416,7 +416,7 @@ def trials() -> list[Trial]:
     project = f"{ROOT}[tensorflow]"
     lean = tuple(item for item in DECLARED["dependencies"] if not item.startswith("mlflow"))
     lowest = [f"{name}=={version}" for name, version in lowest_versions().items()]
-    testing = ("pytest", "pytest-timeout", "hypothesis", "jsonschema")
+    testing = ("pytest", "pytest-timeout", "hypothesis", "jsonschema", "markdown-it-py")
     return [
         *(Trial(name, (project, f"mlflow=={name}.*"), MAIN) for name in ("2.22", "3.1", "3.5")),
         Trial(NEWEST, (project, "mlflow", "psycopg2-binary", "boto3", "moto[server]"), MAIN),
