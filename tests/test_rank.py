@@ -130,6 +130,12 @@ def test_under_training_before_imbalance_and_splits() -> None:
     assert {item.check: item.level for item in found.findings}["class-imbalance"] is Severity.WARN
 
 
+def test_imbalance_beside_suspected_under_training_stays_an_error() -> None:
+    suspected = finding("under-trained", Severity.INFO, None, area="training_dynamics")
+    result = ranked(suspected, finding("class-imbalance", area="stratification"))
+    assert (result.root_cause, result.findings[0].level) == ("class-imbalance", Severity.ERROR)
+
+
 def test_a_proven_blocker_of_the_loss_owns_what_training_shows() -> None:
     blocker = finding("softmax-on-one-unit", Severity.BLOCKER)
     result = ranked(blocker, finding("no-gradient", Severity.BLOCKER, area="training_dynamics"))
