@@ -28,7 +28,7 @@ def no_nonlinearity(spec: Spec) -> Iterator[Finding]:
     are left out. It is a warning where the whole net is linear up to its output, else info.
 
     ## Proof
-    Gradient boosting against the served decision on the same rows. Where it is no better than a linear classifier, a
+    A forest against the served decision on the same rows. Where it is no better than a linear classifier, a
     linear model is enough for these rows: info.
 
     ## Fix
@@ -68,13 +68,13 @@ def trees_against_the_net(
         return replace(
             finding,
             severity=Severity.INFO,
-            unproven="gradient boosting does no better than a linear classifier on these rows",
+            unproven="a forest does no better than a linear classifier on these rows",
         )
     return replace(
         finding,
         proof=Proof(
             Grade.B,
-            "gradient boosting against a linear classifier on the same inputs",
+            "a forest against a linear classifier on the same inputs",
             metric="balanced accuracy",
             before=input_probe.balanced_accuracy,
             after=tree_probe.balanced_accuracy,

@@ -38,7 +38,7 @@ def labels_unrelated_to_inputs(
     nothing about their labels. No architecture and no training length helps.
 
     ## How it is detected
-    Neither the model, nor logistic regression on the inputs or on its last features, nor gradient boosting decides
+    Neither the model, nor logistic regression on the inputs or on its last features, nor a forest decides
     held-out rows better than chance: the one-sided binomial test against the largest class, a permutation test of the
     balanced accuracy and a rank test of the scores of each class. `chance` is the level of all of these tests
     together (Bonferroni): at that level each, one of them let a third of the shuffled labels pass. At least `fit_rows`
@@ -97,7 +97,7 @@ def no_probe_learns_them(
     )
     return replace(
         finding,
-        message=finding.message.replace("nor a linear classifier", "nor a linear classifier nor gradient boosting"),
+        message=finding.message.replace("nor a linear classifier", "nor a linear classifier nor a forest"),
         severity=Severity.ERROR if is_table and _surely_within(best, margin) else Severity.WARN,
         proof=proof,
     )
