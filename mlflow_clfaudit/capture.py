@@ -23,7 +23,7 @@ import pandas as pd
 from mlflow_clfaudit.at_hand import Data, keras_splits, sklearn_splits
 from mlflow_clfaudit.errors import first_line
 from mlflow_clfaudit.sampling import Limits, chosen_inputs
-from mlflow_clfaudit.storage import write_classes, write_inputs, write_labels
+from mlflow_clfaudit.storage import as_numbers, write_classes, write_inputs, write_labels
 
 MANIFEST = "manifest.json"
 MAX_LABEL_BYTES = 512 * 2**20
@@ -312,11 +312,13 @@ def _hash(digest: Any, values: Any) -> None:
             _hash(digest, part)
     elif isinstance(values, pd.DataFrame):
         digest.update(str(list(values.columns)).encode())
-        for place in range(values.shape[1]):
-            _hash(digest, values.iloc[:, place].values)
+        numbers = as_numbers(values)
+        columns = (values.iloc[:, place].values for place in range(values.shape[1])) if numbers is None else [numbers]
+        for column in columns:
+            _hash(digest, column)
     elif isinstance(values, np.ndarray) and values.dtype.kind != "O":
         # A checksum: a cryptographic hash of a sample takes longer than copying it.
-        checksum = zlib.crc32(values.ravel().view(np.uint8).data)
+        checksum = zlib.crc32(values.ravel(order="K").view(np.uint8).data)
         digest.update(f"{values.dtype}{values.shape}{checksum} ".encode())
     else:
         digest.update(pd.util.hash_array(values.ravel()).tobytes())

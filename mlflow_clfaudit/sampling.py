@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mlflow_clfaudit.at_hand import Data
+from mlflow_clfaudit.storage import as_numbers
 
 KEEP_INPUTS = ("sample", "all", "none")
 
@@ -121,6 +122,8 @@ def _bytes(values: Any) -> int:
     if isinstance(values, dict):
         return sum(_bytes(part) for part in values.values())
     if isinstance(values, pd.DataFrame):
+        if (numbers := as_numbers(values.iloc[:1])) is not None:
+            return int(numbers.nbytes) * len(values)
         head = values.iloc[:1000]
         return int(head.memory_usage(index=False, deep=True).sum() / max(len(head), 1) * len(values))
     if values.dtype.kind == "O":

@@ -2,7 +2,9 @@
 
 labels_SPLIT.parquet   one column `label`, or `label_0` … for labels of several columns; beside them `prediction` and
                        `weight` where they were given. Rows that are exactly one-hot are kept as their column numbers.
-inputs_SPLIT.npy       inputs of one array; .npz for several; .parquet for a table or for text
+inputs_SPLIT.npy       inputs of one array, or of a table whose columns are numbers of one type; .npz for several
+                       arrays; .parquet for any other table and for text
+columns_SPLIT.json     the column names of a table that is kept as an array
 rows_SPLIT.npy         int64, which rows of the split the inputs are, where they are a sample
 classes.json           the class names in the order of their codes
 """
@@ -128,7 +130,13 @@ def write_inputs(folder: Path, split: str, inputs: Any, rows: np.ndarray | None 
     if rows is not None:
         np.save(folder / f"rows_{split}.npy", np.asarray(rows, dtype=np.int64), allow_pickle=False)
     if isinstance(inputs, pd.DataFrame | pd.Series):
-        return _write_table(folder / f"inputs_{split}.parquet", pd.DataFrame(inputs))
+        frame = pd.DataFrame(inputs)
+        numbers = as_numbers(frame)
+        if numbers is None:
+            return _write_table(folder / f"inputs_{split}.parquet", frame)
+        names = [str(name) for name in frame.columns]
+        (folder / f"columns_{split}.json").write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
+        inputs = numbers
     if isinstance(inputs, Mapping):
         return _write_arrays(
             folder / f"inputs_{split}.npz", {str(name): as_array(part) for name, part in inputs.items()}
@@ -167,6 +175,18 @@ def read_inputs(path: Path) -> Any:
     if not all(dtype.kind in "fiub" for dtype in frame.dtypes):
         raise Missing(f"{path.name} holds columns that are not numbers, which are not judged")
     return frame.to_numpy()
+
+
+def as_numbers(frame: pd.DataFrame) -> np.ndarray | None:
+    """A table (N, C) as an array, where its columns are numbers of one type; as pandas holds them, mostly not copied.
+
+    Parquet works column by column: a table of 784 takes it thirty times as long as the array.
+    """
+    types = set(frame.dtypes)
+    if len(types) != 1:
+        return None
+    (dtype,) = types
+    return frame.to_numpy() if isinstance(dtype, np.dtype) and dtype.kind in "fiub" else None
 
 
 def write_classes(folder: Path, classes: Sequence[Any]) -> None:

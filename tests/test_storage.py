@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,19 @@ def test_a_table_of_measurements_takes_no_more_room_than_its_numbers(tmp_path: P
     path = write_inputs(tmp_path, "train", frame)
     assert path.stat().st_size < 1.02 * frame[list("abcde")].to_numpy().nbytes
     pd.testing.assert_frame_equal(pd.read_parquet(path), frame)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["one block", "column by column"])
+def test_a_table_of_numbers_of_one_type_is_kept_as_an_array_beside_its_columns(tmp_path: Path, whole: bool) -> None:
+    numbers = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    frame = pd.DataFrame(numbers, columns=["age", "größe", 3])
+    if not whole:
+        frame = pd.DataFrame({name: frame[name].to_numpy() for name in frame})
+    path = write_inputs(tmp_path, "train", frame)
+    found = read_inputs(path)
+    assert (path.name, found.dtype) == ("inputs_train.npy", np.float32)
+    np.testing.assert_array_equal(found, numbers)
+    assert json.loads((tmp_path / "columns_train.json").read_text(encoding="utf-8")) == ["age", "größe", "3"]
 
 
 def test_tables_with_text_are_kept_but_not_judged(tmp_path: Path) -> None:
