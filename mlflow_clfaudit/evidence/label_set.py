@@ -139,7 +139,8 @@ def label_set(values: np.ndarray, source: str) -> LabelSet:
         array = np.char.decode(array, "utf-8", "replace")
     elif array.dtype.kind == "O":
         array = array.astype(str)
-    if array.dtype.kind not in "fiubU" or array.ndim > (1 if array.dtype.kind == "U" else 2) or array.ndim == 0:
+    most = 1 if array.dtype.kind == "U" else 2
+    if array.dtype.kind not in "fiubU" or not 1 <= array.ndim <= most:
         raise Missing(f"{source}: labels of dtype {array.dtype} and shape {array.shape} are not judged")
     if len(array) == 0:
         raise Missing(f"{source} holds no rows", "log the labels again")
