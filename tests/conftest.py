@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.bytecode import write_bytecode
+
 # Read when the libraries are imported, so set before any test imports them; child processes inherit them.
 os.environ.update(
     DO_NOT_TRACK="true",
@@ -23,6 +25,11 @@ for name in ("MLFLOW_TRACKING_URI", "MLFLOW_CLFAUDIT_AUTO"):
 # A shared machine makes wall clock deadlines say nothing about the code.
 settings.register_profile("mlflow_clfaudit", deadline=None)
 settings.load_profile("mlflow_clfaudit")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        write_bytecode()
 
 
 @pytest.fixture(autouse=True)

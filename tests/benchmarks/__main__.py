@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 
 from tests.benchmarks import fleet, many_rows, one_run, other_tools, scale
+from tests.bytecode import write_bytecode
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 HEAD = """# Performance
@@ -53,6 +54,7 @@ def machine() -> str:
 @click.argument("names", nargs=-1, type=click.Choice(list(SECTIONS)))
 def bench(names: tuple[str, ...]) -> None:
     """Measure the named sections, or all, and write them."""
+    write_bytecode()
     for name in names or SECTIONS:
         title, measured = SECTIONS[name]
         text = f"{machine()}\n{measured()}"
