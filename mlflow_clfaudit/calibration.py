@@ -62,6 +62,19 @@ def recalibration(outcomes: np.ndarray, probabilities: np.ndarray) -> Recalibrat
     )
 
 
+def confidence(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (N,) and what they are of (N,) bool: of class 1 for two classes, of the decision for more.
+
+    Args:
+        truth: class indices, (N,) int.
+        probabilities: of every class, (N, K).
+    """
+    if probabilities.shape[1] == 2:
+        return probabilities[:, 1], truth == 1
+    decision = np.argmax(probabilities, axis=1)
+    return probabilities[np.arange(len(truth)), decision], truth == decision
+
+
 def cross_fitted_recalibration(outcomes: np.ndarray, probabilities: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Probabilities (N,) recalibrated by Platt scaling fitted on the other half of the rows."""
     from sklearn.linear_model import LogisticRegression

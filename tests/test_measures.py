@@ -4,6 +4,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from mlflow_clfaudit import calibration, measures
+from mlflow_clfaudit.thresholds import best_threshold, cross_fitted_thresholds, threshold_for
 
 
 def test_runs_test_of_known_orders() -> None:
@@ -83,9 +84,9 @@ def test_area_interval_with_ties() -> None:
 
 def test_the_best_threshold_lies_between_the_scores() -> None:
     truth, scores = np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.6, 0.9])
-    assert measures.best_threshold(truth, scores) == pytest.approx(0.4)
+    assert best_threshold(truth, scores) == pytest.approx(0.4)
     # Turned scores are best cut below or above all of them: every row is one class.
-    assert np.ptp((-scores > measures.best_threshold(truth, -scores)).astype(int)) == 0
+    assert np.ptp((-scores > best_threshold(truth, -scores)).astype(int)) == 0
 
 
 def test_cross_fitted_thresholds_gain_nothing_on_noise() -> None:
@@ -93,7 +94,7 @@ def test_cross_fitted_thresholds_gain_nothing_on_noise() -> None:
     gains = []
     for _ in range(60):
         truth, scores = np.repeat([0, 1], 60), random.uniform(size=120)
-        decision, _ = measures.cross_fitted_thresholds(truth, scores)
+        decision, _ = cross_fitted_thresholds(truth, scores)
         gains.append(measures.balanced_accuracy(truth, decision) - 0.5)
     assert abs(np.mean(gains)) < 0.02
 
@@ -137,14 +138,14 @@ def test_a_threshold_for_costs_a_recall_or_a_precision() -> None:
     truth = np.repeat([0, 1], 2000)
     scores = random.normal(0, 1, 4000) + 2.0 * truth
     # Unit variances two apart: the cut where the likelihood ratio is the cost ratio is 1 + ln(ratio) / 2.
-    assert measures.best_threshold(truth, scores, negative=20.0) == pytest.approx(1 + np.log(20) / 2, abs=0.25)
-    cut = measures.threshold_for(truth, scores, recall=0.9)
+    assert best_threshold(truth, scores, negative=20.0) == pytest.approx(1 + np.log(20) / 2, abs=0.25)
+    cut = threshold_for(truth, scores, recall=0.9)
     assert cut == pytest.approx(2.0 + stats.norm.ppf(0.1), abs=0.1)
     assert np.mean(scores[truth == 1] > cut) >= 0.9
-    cut = measures.threshold_for(truth, scores, precision=0.95)
+    cut = threshold_for(truth, scores, precision=0.95)
     assert cut is not None
     assert np.mean(truth[scores > cut]) >= 0.95
-    assert measures.threshold_for(truth, -scores, precision=0.999) is None
+    assert threshold_for(truth, -scores, precision=0.999) is None
 
 
 def test_what_is_computed_without_scipy_stats_is_what_it_gives() -> None:

@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 import scipy
 
-from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing, UsageError
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.files import Overrides
@@ -20,6 +19,7 @@ from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.names import GOAL
+from mlflow_clfaudit.thresholds import best_threshold, cross_fitted_thresholds, threshold_for
 from mlflow_clfaudit.types import Tier
 
 WAYS = "fp=COST,fn=COST, precision=SHARE or recall=SHARE"
@@ -85,14 +85,14 @@ class Goal:
         share = float(np.mean(truth))
         choose: Callable[[np.ndarray, np.ndarray], float | None]
         if self.precision is not None or self.recall is not None:
-            choose = partial(measures.threshold_for, recall=self.recall, precision=self.precision)
+            choose = partial(threshold_for, recall=self.recall, precision=self.precision)
         else:
             choose = partial(
-                measures.best_threshold,
+                best_threshold,
                 positive=self.false_negative * share,
                 negative=self.false_positive * (1 - share),
             )
-        found = measures.cross_fitted_thresholds(truth, scores, choose)
+        found = cross_fitted_thresholds(truth, scores, choose)
         if found is None:
             return None
         decision, thresholds = found

@@ -118,7 +118,7 @@ def labels_logged(run_id: str) -> None:
 
 def keep_lost_model(client: MlflowClient, run: Run, known: Known) -> bool:
     """Keep the model where MLflow tried to log it and failed; where it was not to be logged, it is not ours to keep."""
-    from mlflow_clfaudit.capture import framework_of
+    from mlflow_clfaudit.classifying import framework_of
 
     model = known.model() if known.model is not None else None
     outputs = getattr(run, "outputs", None)

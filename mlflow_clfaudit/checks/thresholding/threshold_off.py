@@ -9,6 +9,7 @@ from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.decisions import Goal
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.registry import check
+from mlflow_clfaudit.thresholds import cross_fitted_thresholds
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 
@@ -75,7 +76,7 @@ def threshold_off(
     if goal is not None:
         yield from _by_goal(served, goal, significance)
         return
-    decision, thresholds = measures.cross_fitted_thresholds(served.truth, scores)
+    decision, thresholds = cross_fitted_thresholds(served.truth, scores)
     after, before = measures.balanced_accuracy(served.truth, decision), served.balanced_accuracy
     lower, upper = measures.paired_bootstrap(served.truth, served.decision, decision)
     p_value = measures.accuracy_p_value(served.truth, served.decision, decision)
@@ -149,7 +150,7 @@ def _by_label(labels: tuple[Served, ...], minimum_rows: int, gain: float, signif
         scores = label.outputs[:, 0]
         if np.bincount(label.truth, minlength=2).min() < minimum_rows:
             continue
-        decision, thresholds = measures.cross_fitted_thresholds(label.truth, scores)
+        decision, thresholds = cross_fitted_thresholds(label.truth, scores)
         p_values.append(measures.accuracy_p_value(label.truth, label.decision, decision))
         after = measures.balanced_accuracy(label.truth, decision)
         better[number] = float(np.mean(thresholds)), label.balanced_accuracy, after

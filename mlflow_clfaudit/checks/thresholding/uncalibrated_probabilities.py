@@ -55,7 +55,7 @@ def uncalibrated_probabilities(
         raise Missing(f"fewer than {minimum_rows} held-out rows to judge calibration on")
     if served.probabilities.shape[1] < served.classes or len(np.unique(served.truth)) < 2:
         return
-    confidence, right = _confidence(served, served.probabilities)
+    confidence, right = calibration.confidence(served.truth, served.probabilities)
     if np.ptp(confidence) < 1e-6:
         return
     excess = calibration.calibration_excess(right, confidence)
@@ -91,14 +91,6 @@ def uncalibrated_probabilities(
             p_value=p_value,
         ),
     )
-
-
-def _confidence(served: Served, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (N,) and what they are of (N,) bool: of class 1 for two classes, of the decision for more."""
-    if served.classes == 2:
-        return probabilities[:, 1], served.truth == 1
-    decision = np.argmax(probabilities, axis=1)
-    return probabilities[np.arange(served.rows), decision], served.truth == decision
 
 
 def _platt(right: np.ndarray, confidence: np.ndarray) -> tuple[float, float, float]:

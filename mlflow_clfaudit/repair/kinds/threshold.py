@@ -9,10 +9,10 @@ import numpy as np
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.architecture import Spec
 from mlflow_clfaudit.evidence.decisions import Goal
-from mlflow_clfaudit.measures import best_threshold, threshold_for
 from mlflow_clfaudit.repair.patient import Patient
 from mlflow_clfaudit.repair.registry import Stage, Treated, repairs
 from mlflow_clfaudit.repair.script import Script
+from mlflow_clfaudit.thresholds import best_threshold, threshold_for
 
 
 @repairs("threshold-off", stage=Stage.THRESHOLD)
