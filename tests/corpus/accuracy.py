@@ -262,7 +262,7 @@ Training took {sum(run.run.seconds for run in runs):.0f} processor seconds in al
 @click.command()
 @click.option("--family", help="Only this family.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this program; may be repeated.")
-@click.option("--seeds", default="0,1,2,3", callback=numbers, help="Comma-separated seeds.")
+@click.option("--seeds", default="0,1,2,3,4", callback=numbers, help="Comma-separated seeds.")
 @click.option("--jobs", default=2, help="Processes.")
 @click.option("--trained", is_flag=True, help="Only what is trained already.")
 @click.option("--part", type=click.Choice(["calibration", "report"]), help="Print the details of this part.")

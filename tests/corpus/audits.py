@@ -22,7 +22,18 @@ from tests.corpus.program import COMPANIONS, SYMPTOMS, Program, part
 from tests.corpus.store import ROOT, key, load, programs, tracking_uri
 
 PACKAGE = Path(mlflow_clfaudit.__file__).parent
-MODULES = ("audit", "calibration", "causality", "examine", "losses", "measures", "proofs", "rank", "registry")
+MODULES = (
+    "audit",
+    "calibration",
+    "causality",
+    "examine",
+    "losses",
+    "measures",
+    "proofs",
+    "rank",
+    "registry",
+    "thresholds",
+)
 JUDGEMENT = ("checks", "evidence", *(f"{name}.py" for name in MODULES))
 ALARM = ("warn", "error", "blocker")
 ERROR = ("error", "blocker")

@@ -51,8 +51,8 @@ def test_a_program_is_healthy_or_has_a_truth() -> None:
 
 
 def test_the_seeds_that_rules_were_mended_by_do_not_report() -> None:
-    assert part(0) == part(1) == part(2) == "calibration"
-    assert part(3) == part(4) == "report"
+    assert {part(seed) for seed in range(4)} == {"calibration"}
+    assert part(4) == part(5) == "report"
 
 
 def test_the_digest_follows_functions_and_values_but_not_names() -> None:

@@ -82,6 +82,11 @@ def overlapping_rings(seed: int) -> Split:
     return stratified((2 * x).astype("float32"), y.astype("int64"), seed)
 
 
+def overlapping_table(seed: int) -> Split:
+    """More rows of a table whose classes overlap."""
+    return tabular(seed, rows=6000, separation=0.4, noise=0.0)
+
+
 TABLE = Recipe("table", partial(tabular, rows=1500, separation=1.6, noise=0.0), "binary", 2, stack(32, 16, columns=20))
 CANCER = Recipe("cancer", breast_cancer, "binary", 2, stack(16, columns=30), learning_rate=0.01, epochs=20)
 RINGS = Recipe("rings", rings, "binary", 2, stack(16, 16, columns=2), learning_rate=0.02, epochs=15)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from tests.corpus.mutations.bases import overlapping_rings, overlapping_table
 from tests.corpus.mutations.changes import inputs, plant, rows, setting, written
 from tests.corpus.mutations.row_changes import (
     leaked,
@@ -28,8 +29,10 @@ SPLIT_FAULTS = (
     plant("class-shift(classes)", ("signal", "text"), resampled_validation([0.7, 0.2, 0.1])),
     plant("class-missing-from-split(train)", ("digits", "wine", "text"), without_class("train", 2)),
     plant("class-missing-from-split(val)", ("vectors", "signal"), without_class("val", 1)),
-    plant("class-imbalance(.04)", ("table", "rings"), thinned(0.04), noisy_labels(0.02)),
-    plant("class-imbalance(.015)", ("table",), thinned(0.015)),
+    # Enough rows to measure a rare class on, and classes that overlap, so that accuracy pays for neglecting it.
+    plant("class-imbalance(.08)", ("rings",), setting(rows=overlapping_rings), thinned(0.08)),
+    plant("class-imbalance(.04)", ("rings",), setting(rows=overlapping_rings), thinned(0.04)),
+    plant("class-imbalance(.04)", ("table",), setting(rows=overlapping_table, epochs=6), thinned(0.04)),
     plant(
         "class-weight-without-effect(keys)",
         ("table", "rings"),
