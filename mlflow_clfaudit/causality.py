@@ -89,6 +89,12 @@ def breaks_the_loss(finding: Finding) -> bool:
     )
 
 
+def _cuts_gradients(finding: Finding) -> bool:
+    """An error of the head or the loss that leaves rows without a gradient."""
+    named = established("logits-in-probability-loss", "clipped-output", "softmax-on-one-unit")(finding)
+    return named and finding.level.at_least(Severity.ERROR)
+
+
 def _is_downstream(finding: Finding) -> bool:
     """What training shows; the scale of the inputs, the architecture and the callbacks were there before it."""
     downstream = stage(finding) >= STAGE_OF_AREA["training_dynamics"]
@@ -103,6 +109,10 @@ EXCLUSIONS = (
     Exclusion(
         established("learning-rate-too-high", "dead-units", "vanishing-gradient", "symmetric-initialisation"),
         _named("threshold-off", "inverted-positive-class", "permuted-labels", "uncalibrated-probabilities"),
+    ),
+    # One that its inputs' scale kept from learning may still tell which class is which, but not where to cut.
+    Exclusion(
+        established("low-contrast-inputs", "unscaled-inputs"), _named("threshold-off", "uncalibrated-probabilities")
     ),
     # A loss that reads the outputs as what they are not has fitted neither probabilities nor a threshold.
     Exclusion(
@@ -125,8 +135,13 @@ EXCLUSIONS = (
         lambda finding: finding.check == "vanishing-gradient" and finding.level.at_least(Severity.WARN),
         lambda finding: finding.check == "under-trained" and finding.variant == "head-behind",
     ),
-    # Of a layer of one unit, all are dead as soon as one is.
-    Exclusion(established("bottleneck"), _named("dead-units")),
+    # Of a layer of one unit, all are dead as soon as one is, and with them every gradient.
+    Exclusion(established("bottleneck"), _named("dead-units", "no-gradient")),
+    # Rows without a gradient leave steps without effect, and features as they were drawn.
+    Exclusion(
+        _cuts_gradients,
+        lambda finding: finding.check == "under-trained" or (finding.check, finding.variant) == ("bottleneck", "flat"),
+    ),
     # What a callback ended was not ended by too few epochs or too small steps.
     Exclusion(established("misconfigured-callback"), _named("under-trained", "stopped-early")),
     # Probabilities that went on growing too sure of themselves are off because of that.

@@ -279,3 +279,35 @@ def test_weights_of_classes_outrank_the_training_that_they_bent() -> None:
     weights = finding("class-weight-overcorrected", Severity.WARN, Grade.B, area="stratification")
     assert order(UNDER_TRAINED, weights)[0] == "class-weight-overcorrected"
     assert order(UNDER_TRAINED, replace(weights, severity=Severity.INFO))[0] == "under-trained"
+
+
+def test_a_dead_layer_of_one_unit_is_why_no_gradient_flows() -> None:
+    narrow = finding("bottleneck", grade=Grade.B, area="training_dynamics", before=0.1, after=0.9)
+    cut = finding("no-gradient", Severity.BLOCKER, Grade.A, area="training_dynamics")
+    result = ranked(cut, narrow)
+    assert result.root_cause == "bottleneck"
+    assert result.findings[1].explained_by == "bottleneck"
+
+
+@pytest.mark.parametrize(
+    ("effect", "variant", "level"),
+    [
+        ("under-trained", "stopped-early", Severity.INFO),
+        ("bottleneck", "flat", Severity.INFO),
+        ("bottleneck", "narrow", Severity.WARN),
+    ],
+)
+def test_rows_without_a_gradient_explain_what_was_not_learnt(effect: str, variant: str, level: Severity) -> None:
+    head = finding("clipped-output", grade=Grade.B, area="activation_loss", before=0.9, after=0.92)
+    shown = finding(effect, Severity.WARN, Grade.B, area="training_dynamics", before=0.9, after=0.98)
+    result = ranked(head, replace(shown, variant=variant))
+    assert {item.check: item.level for item in result.findings}[effect] is level
+
+
+@pytest.mark.parametrize("cause", ["unscaled-inputs", "low-contrast-inputs"])
+def test_a_net_kept_from_learning_by_its_inputs_has_no_threshold_yet(cause: str) -> None:
+    inputs = finding(cause, Severity.WARN, Grade.B, area="training_dynamics", before=0.5, after=0.6)
+    threshold = finding("threshold-off", Severity.WARN, Grade.B, area="thresholding", before=0.5, after=0.7)
+    result = ranked(threshold, inputs)
+    assert result.root_cause == cause
+    assert result.findings[1].level is Severity.INFO

@@ -91,8 +91,8 @@ def redrawn_trials(retrainer: Retrainer) -> Contrast:
 
 @provides(tier=Tier.PROBE)
 def wider_trials(retrainer: Retrainer) -> Contrast:
-    """Trained anew as logged and with the narrowest hidden layers four times as wide."""
-    return retrainer.contrast(ANEW, replace(ANEW, words="trained anew, narrowest layers ×4", edit="wider"))
+    """Trained anew as logged, and with the narrowest hidden layers at least four times and as wide as the head."""
+    return retrainer.contrast(ANEW, replace(ANEW, words="trained anew, narrowest layers widened", edit="wider"))
 
 
 @provides(tier=Tier.PROBE)

@@ -123,7 +123,7 @@ def _relu(keras: Any, model: Any, head: Head) -> Any:
 
 
 def _wider(keras: Any, model: Any, head: Head) -> Any:
-    """The narrowest hidden layers four times as wide."""
+    """The narrowest hidden layers four times as wide, and as wide as the head at least."""
     hidden = [layer for layer in model.layers if layer.name != head.layer.split("/")[-1]]
     widths = [getattr(layer, "units", getattr(layer, "filters", None)) for layer in hidden]
     narrowest = min((width for width in widths if isinstance(width, int)), default=None)
@@ -132,7 +132,7 @@ def _wider(keras: Any, model: Any, head: Head) -> Any:
 
     def changed(config: dict[str, Any], _: Any) -> dict[str, Any]:
         keys = [key for key in ("units", "filters") if config.get(key) == narrowest]
-        return config | dict.fromkeys(keys, narrowest * WIDENING)
+        return config | dict.fromkeys(keys, max(narrowest * WIDENING, head.units or 0))
 
     return _cloned(keras, model, head, changed)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,17 @@ import numpy as np
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
-from mlflow_clfaudit.evidence.served import Trial
+from mlflow_clfaudit.evidence.served import Trial, stratified
 from mlflow_clfaudit.types import Tier
 
 MAX_COLUMNS = 1_000
 MAX_FIT_ROWS = 3_000
 MAX_CLASSES = 200
 WORDS = 512
+NOT_FINITE = "inputs or features that are not finite"
+# All numberings of up to so many classes are compared, of more a sample.
+LISTED_CLASSES = 6
+NUMBERINGS = 2_000
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,14 @@ class Probe:
         return len(self.truth)
 
 
+@dataclass(frozen=True)
+class ClassOrder:
+    """The share of the class numbers' variance that the inputs explain, and of numberings that they explain as well."""
+
+    explained: float
+    as_well: float
+
+
 @provides(tier=Tier.PROBE)
 def input_probe(trial: Trial) -> Probe:
     """Logistic regression on the standardised inputs: what a linear model knows from the same rows."""
@@ -96,6 +109,28 @@ def feature_probe(trial: Trial) -> Probe:
 
 
 @provides(tier=Tier.PROBE)
+def class_order(trial: Trial) -> ClassOrder:
+    """How well a linear model of the inputs explains the class numbers, beside other numberings of the classes."""
+    inputs, truth = _fit_rows(_inputs(trial.fit), trial.fit.truth)
+    codes, truth = np.unique(truth, return_inverse=True)
+    if len(codes) < 3:
+        raise Missing("fewer than three classes have no order")
+    inputs, _ = _reduced(inputs, inputs[:1], MAX_COLUMNS)
+    members = np.eye(len(codes))[truth]
+    members -= members.mean(axis=0)
+    basis, singular, _ = np.linalg.svd(inputs - inputs.mean(axis=0), full_matrices=False)
+    explained = basis[:, singular > 1e-6 * singular[0]].T @ members
+    if len(codes) <= LISTED_CLASSES:
+        numberings = np.array(list(permutations(range(len(codes)))), dtype=float)
+    else:
+        random = np.random.default_rng(0)
+        drawn = [random.permutation(len(codes)) for _ in range(NUMBERINGS)]
+        numberings = np.array([np.arange(len(codes)), *drawn], dtype=float)
+    shares = np.sum((explained @ numberings.T) ** 2, axis=0) / np.sum((members @ numberings.T) ** 2, axis=0)
+    return ClassOrder(float(shares[0]), float(np.mean(shares >= shares[0] - 1e-9)))
+
+
+@provides(tier=Tier.PROBE)
 def balanced_probe(trial: Trial) -> Probe:
     """The feature probe with every class weighing the same."""
     if trial.fit.features is None or trial.judge.features is None:
@@ -113,18 +148,9 @@ def _fitted(
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
-    truth = trial.fit.truth
-    if len(np.unique(truth)) < 2:
-        raise Missing("the training rows hold one class")
-    if len(np.unique(truth)) > MAX_CLASSES:
-        raise Missing(f"more than {MAX_CLASSES} classes: no probe is fitted")
-    if not (np.all(np.isfinite(fit)) and np.all(np.isfinite(judge))):
-        raise Missing("inputs or features that are not finite")
-    if len(truth) > MAX_FIT_ROWS:
-        from mlflow_clfaudit.evidence.served import stratified
-
-        chosen = stratified(truth, MAX_FIT_ROWS)
-        fit, truth = fit[chosen], truth[chosen]
+    if not np.all(np.isfinite(judge)):
+        raise Missing(NOT_FINITE)
+    fit, truth = _fit_rows(fit, trial.fit.truth)
     fit, judge = _reduced(fit, judge, MAX_COLUMNS)
     if trees:
         model: Any = ExtraTreesClassifier(100, max_depth=16, random_state=0)
@@ -144,6 +170,21 @@ def _fitted(
         held_out=trial.judge.held_out,
         classes=np.asarray(model.classes_),
     )
+
+
+def _fit_rows(fit: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows (N, D) that are fitted, at most MAX_FIT_ROWS of them with the classes' shares, and their truth."""
+    if not 2 <= len(np.unique(truth)) <= MAX_CLASSES:
+        few = len(np.unique(truth)) < 2
+        raise Missing(
+            "the training rows hold one class" if few else f"more than {MAX_CLASSES} classes: no probe is fitted"
+        )
+    if not np.all(np.isfinite(fit)):
+        raise Missing(NOT_FINITE)
+    if len(truth) <= MAX_FIT_ROWS:
+        return fit, truth
+    chosen = stratified(truth, MAX_FIT_ROWS)
+    return fit[chosen], truth[chosen]
 
 
 def _inputs(served: Any) -> np.ndarray:

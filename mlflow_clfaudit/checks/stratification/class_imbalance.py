@@ -16,7 +16,7 @@ from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 TELLING = ("auc", "f1", "recall", "precision", "balanced", "mcc", "matthews", "kappa", "pr_", "average_prec", "g_mean")
 
 
-@check(severity=Severity.INFO, explains=("majority-accuracy", "constant-prediction"))
+@check(severity=Severity.INFO, explains=("majority-accuracy", "constant-prediction", "threshold-off"))
 def class_imbalance(split_codes: SplitCodes, *, imbalance: float = 10.0) -> Iterator[Finding]:
     """The training classes are so unequal that the net neglects the rare ones, and accuracy does not show it.
 

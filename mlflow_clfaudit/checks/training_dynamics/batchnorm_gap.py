@@ -40,8 +40,8 @@ def batchnorm_gap(
     ## Proof
     The judged rows pass a copy without dropout, normalised by their own batches and then by statistics measured anew
     on the training rows. An error when the recalibrated copy decides better by .05, p < .01; a warning when only the
-    batches' own statistics do so, or when the recalibrated copy's U alone is higher by .05, p < .001 in a paired t-test
-    on the log losses. Otherwise nothing is reported.
+    batches' own statistics do so, or when the recalibrated copy's U alone is positive and higher by .05, p < .001 in a
+    paired t-test on the log losses. Otherwise nothing is reported.
 
     ## Fix
     `BatchNormalization(momentum=0.9)`, more steps, standardised inputs; or measure the statistics anew: set each
@@ -93,7 +93,8 @@ def normalised_by_other_statistics(
         how = "normalised by the statistics of each batch"
         return _told(finding, served, modes.by_batch, Severity.WARN, how, "normalised by its own batches")
     p_value = information_p_value(served, anew)
-    if anew.skill - served.skill < gap or p_value >= information_significance:
+    # Of two networks that know less than the class shares, neither says anything of the statistics.
+    if anew.skill <= 0 or anew.skill - served.skill < gap or p_value >= information_significance:
         return None
     return replace(
         finding,

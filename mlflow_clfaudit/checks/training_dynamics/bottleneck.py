@@ -48,8 +48,8 @@ def bottleneck(
 
     ## Proof
     A linear model on the inputs beats one on the features by .05, p < .01; and the net trained anew with the
-    narrowest layers four times as wide beats the logged width trained as long: by .10 an error. Otherwise nothing is
-    reported.
+    narrowest layers four times as wide, and as wide as the head at least, beats the logged width trained as long: by
+    .10 an error. Otherwise nothing is reported.
 
     ## Fix
     More units in the narrow layer.
@@ -86,6 +86,7 @@ def bottleneck(
         f"The network is too narrow for {classes} classes: {said}.",
         fix=f"more units in {narrowest}" if narrow else "more units, and a look at what makes the features alike",
         evidence={"classes": classes, "layer": narrowest, "units": width, "effective_rank": rank},
+        variant="narrow" if narrow else "flat",
     )
 
 
@@ -122,7 +123,7 @@ def four_times_as_wide(
         severity=Severity.ERROR if min(wider_trials.gain, changed.gain) >= clear_gain else Severity.WARN,
         evidence=evidence | {"trials": [control.summary, changed.summary]},
         proof=wider_trials.decision_proof(
-            f"trained anew for {changed.duration} with four times the width, and with the logged one"
+            f"trained anew for {changed.duration} with four times the width or more, and with the logged one"
         ),
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import scipy
 
-from mlflow_clfaudit import measures
+from mlflow_clfaudit import calibration, measures
 from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.registry import check
@@ -26,6 +26,7 @@ def overfit(
     knew: float = 0.1,
     useless: float = 0.2,
     unlearnt: float = 0.2,
+    slope: float = 0.5,
     minimum_rows: int = 100,
 ) -> Iterator[Finding]:
     """The network went on learning its training rows after it had become worse on others.
@@ -38,7 +39,8 @@ def overfit(
     above it, while the training loss went on falling. A warning when the validation accuracy fell too, by .05 and by
     two standard errors from its mean around the minimum, or when the saved probabilities say next to nothing on the
     held-out rows (U below .2) and those of the minimum said more (by .2, and by two standard errors of the mean log
-    loss). Otherwise an info: probabilities that grow too sure of themselves.
+    loss, or they are surely more than twice too sure: the 99 % interval of a logistic recalibration's slope ends below
+    .5). Otherwise an info: probabilities that grow too sure of themselves.
 
     ## Proof
     The curves (C).
@@ -76,7 +78,7 @@ def overfit(
         enough = fell >= drop and fell >= errors * float(np.sqrt(max(then * (1 - then), 1e-9) / rows))
     worthless = None
     if served is not None:
-        worthless = _worthless(served, lowest, last, errors, knew, useless, unlearnt, minimum_rows)
+        worthless = _worthless(served, lowest, last, errors, knew, useless, unlearnt, slope, minimum_rows)
     said = f"The validation loss fell to {lowest:.3g} at epoch {best + 1} of {len(validation)} and ends at {last:.3g}"
     said += f" while the training loss fell from {train[best]:.3g} to {train[-1]:.3g}"
     if enough:
@@ -103,6 +105,7 @@ def _worthless(
     knew: float,
     useless: float,
     unlearnt: float,
+    slope: float,
     minimum_rows: int,
 ) -> tuple[float, float] | None:
     """U of the lowest validation loss and of the last one, where next to nothing is left of it.
@@ -119,7 +122,9 @@ def _worthless(
     then, now = 1.0 - lowest / constant, max(1.0 - last / constant, served.information)
     losses = measures.log_losses(served.truth, probabilities)
     risen = float(losses.mean()) - lowest >= errors * float(scipy.stats.sem(losses))
-    return (then, now) if risen and then >= knew and now < min(useless, then - unlearnt) else None
+    recalibrated = calibration.recalibration(*reversed(calibration.confidence(served.truth, probabilities)))
+    too_sure = recalibrated is not None and recalibrated.slope_high < slope
+    return (then, now) if (risen or too_sure) and then >= knew and now < min(useless, then - unlearnt) else None
 
 
 def _is_restored(served: Served, lowest: float, last: float, restored: float) -> bool:

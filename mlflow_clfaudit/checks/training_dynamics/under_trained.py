@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.history import FitArguments, History
 from mlflow_clfaudit.evidence.probes import Probe
@@ -60,14 +61,16 @@ def under_trained(
 
     ## How it is detected
     U = 1 - loss / loss of the best constant is below .5 on the training rows and on the judged rows, and the
-    decisions are not good either. That alone also describes a hard problem; the finding stands only if the proof
-    succeeds.
+    decisions are not good either. A loss above twice that of the best constant, and of equal probabilities where
+    classes are rare, says that something else is wrong. That alone also describes a hard problem; the finding stands
+    only if the proof succeeds.
 
     ## Proof
     Both are always tried. Training continued from the saved weights for a tenth of the logged epochs at ×1, ×10 and
     ×100 of the logged learning rate; and the head refitted on the frozen features. One of them must raise balanced
     accuracy on rows that it did not learn from by .05 (error: .10), p < .01 after correction for three tries, and a
-    training must raise U too.
+    training must raise U too; the features must hold what the inputs do, within .10 in balanced accuracy of a linear
+    model or with .8 of its U.
     Neither: the net is at the ceiling of its problem or something else is wrong, and nothing is reported.
 
     Variants: `lr-too-low` where ×10 or ×100 gains three times what ×1 does, `stopped-early` where ×1 alone already
@@ -125,6 +128,7 @@ def continued_and_refitted(
     significance: float = 0.01,
     times: float = 3.0,
     refit_below: float = 0.25,
+    kept: float = 0.8,
 ) -> Finding | None:
     if learning_rate_trials is None and feature_probe is None:
         raise Missing("neither the head can be refitted nor the training continued")
@@ -152,7 +156,7 @@ def continued_and_refitted(
         feature_probe is not None
         and refits
         and nothing_learnt
-        and _knows_more(feature_probe, input_probe, trial.judge, clear_gain)
+        and _knows_more(feature_probe, input_probe, trial.judge, clear_gain, kept)
     ):
         return _by_refit(finding, trials, feature_probe, clear_gain)
     if not trials:
@@ -163,7 +167,15 @@ def continued_and_refitted(
 
 def _knows_little(served: Served, information: float, floor: float, good: float) -> bool:
     finite = bool(np.all(np.isfinite(served.outputs)))
-    return finite and floor <= served.skill < information and served.balanced_accuracy < good
+    little = finite and served.skill < information and served.balanced_accuracy < good
+    return little and _is_unsure(served, floor)
+
+
+def _is_unsure(served: Served, floor: float) -> bool:
+    """Whether its loss is no more than a drawn net's: at `floor` -1, twice that of the same probability for all."""
+    if served.skill >= floor or served.probabilities is None or served.information is None:
+        return served.skill >= floor
+    return measures.cross_entropy(served.truth, served.probabilities) <= (1 - floor) * float(np.log(served.classes))
 
 
 def _could_be_early(last: float, rows: Served, information: float) -> bool:
@@ -188,12 +200,15 @@ def _best(trials: Sequence[Continued]) -> Continued | None:
     return max(wiser, key=lambda item: (item.gain, item.after.skill), default=None)
 
 
-def _knows_more(probe: Probe, inputs: Probe | None, judge: Served, lost: float) -> bool:
+def _knows_more(probe: Probe, inputs: Probe | None, judge: Served, lost: float, kept: float) -> bool:
     """Whether the refitted head is better by its probabilities too, and the features hold what the inputs do.
 
-    Features that have lost it are not for want of steps in the head: the network destroys what it is given.
+    Features that have lost it are not for want of steps in the head: the network destroys what it is given. Features as
+    they were drawn lose some rows at the classes' borders and keep most of the information.
     """
-    if inputs is not None and inputs.balanced_accuracy - probe.balanced_accuracy > lost:
+    known = inputs.information if inputs is not None else None
+    keeps = probe.information is not None and known is not None and probe.information >= kept * known
+    if inputs is not None and inputs.balanced_accuracy - probe.balanced_accuracy > lost and not keeps:
         return False
     return probe.information is None or judge.information is None or probe.information > judge.information + 0.05
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mlflow_clfaudit.checks.activation_loss.regression_loss import regression_loss
+from mlflow_clfaudit.evidence.probes import ClassOrder
 from mlflow_clfaudit.evidence.spec import Head
 from mlflow_clfaudit.types import Finding, Grade, Severity
 from tests.kit import (
@@ -116,3 +117,17 @@ def test_quiet_where_it_is_legitimate(head: Head, values: object) -> None:
 
 def test_quiet_on_a_linear_output_of_unknown_labels() -> None:
     assert findings(regression_loss, head=NUMBER) == ()
+
+
+@pytest.mark.parametrize(
+    ("as_well", "level"), [(1 / 60, Severity.INFO), (0.7, Severity.ERROR)], ids=["ordered", "in any order"]
+)
+def test_classes_that_lie_in_the_order_of_their_numbers_may_be_on_a_line(as_well: float, level: Severity) -> None:
+    truth = np.tile([0, 1, 2], 50)
+    judge = make_served(np.ones(150), truth, head=NUMBER)
+    probe = make_probe(truth, decision=truth, served=np.ones(150, dtype=int))
+    given = {"head": NUMBER, "labels": THREE, "served": judge, "trial": make_trial(judge, judge)}
+    finding = only(**given, feature_probe=probe, class_order=ClassOrder(0.6, as_well))
+    assert finding.level is level
+    if level is Severity.INFO:
+        assert finding.unproven == "the classes lie in the inputs in the order of their numbers"

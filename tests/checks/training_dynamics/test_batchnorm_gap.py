@@ -66,3 +66,12 @@ def test_a_warning_where_only_the_probabilities_are_better_by_statistics_measure
     assert (proof_of(finding).grade, proof_of(finding).metric) == (Grade.B, "U")
     again = NormalizationModes(unsure, sure, unsure)
     assert findings(batchnorm_gap, spec=SPEC, served=unsure, normalization_modes=again) == (), "by its batches alone"
+
+
+def test_quiet_where_both_say_less_than_the_class_shares() -> None:
+    random = np.random.default_rng(0)
+    sure = [p * random.uniform(0.5, 1.5, len(TRUTH)) for p in (0.01, 0.02)]
+    wrong, less = (make_served(np.where(TRUTH == 1, p, 1 - p), TRUTH) for p in sure)
+    assert less.skill - wrong.skill > 0.5
+    given = NormalizationModes(wrong, less, less)
+    assert findings(batchnorm_gap, spec=SPEC, served=wrong, normalization_modes=given) == ()

@@ -113,3 +113,14 @@ def test_a_fall_of_less_than_a_row_in_twenty_is_an_info() -> None:
     (finding,) = judged(served=served, val_accuracy=fell)
     assert finding.evidence["accuracy_lost"] > 0.02
     assert finding.level is Severity.INFO
+
+
+def test_a_warning_where_few_rows_show_only_that_the_probabilities_are_too_sure() -> None:
+    random = np.random.default_rng(0)
+    truth = np.tile([0, 1], 60)
+    odds = 6 * np.where(random.uniform(size=120) < 0.8, 2 * truth - 1, 1 - 2 * truth) * random.uniform(0.2, 1, 120)
+    served = make_served(1 / (1 + np.exp(-odds)), truth)
+    lowest = 0.4 * float(np.log(2))
+    curve = np.concatenate([np.linspace(0.7, lowest, 8), np.linspace(lowest, 0.65, 12)])
+    (finding,) = judged(served=served, val_accuracy=np.full(20, 0.8), val_loss=curve)
+    assert finding.level is Severity.WARN

@@ -207,3 +207,42 @@ def test_weights_thrown_far_out_that_decide_better_by_luck_are_left_alone() -> N
     assert thrown.gain > 0.3
     assert thrown.after.skill < served.skill
     assert judged(served, learning_rate_trials=far) == ()
+
+
+def test_features_as_they_were_drawn_that_keep_the_information_are_for_want_of_steps() -> None:
+    served = make_served(FLAT, TRUTH)
+    most = np.where(np.arange(200) % 40 < 6, 0, TRUTH)
+    flat = trials(served, x1=FLAT, x10=FLAT, x100=FLAT)
+    unsure = replace(probe(served, most), scores=np.where(np.eye(2)[TRUTH] == 1, 0.9, 0.1))
+    lost = probe(served, TRUTH).balanced_accuracy - unsure.balanced_accuracy
+    assert 0 < lost < 0.1
+    fewer = np.where(np.arange(200) % 40 < 12, 0, TRUTH)
+    informed = replace(probe(served, fewer), scores=np.where(np.eye(2)[TRUTH] == 1, 0.95, 0.05))
+    (finding,) = judged(served, learning_rate_trials=flat, feature_probe=informed, input_probe=probe(served, TRUTH))
+    assert finding.variant == "head-behind"
+    unknown = replace(informed, classes=None)
+    assert judged(served, learning_rate_trials=flat, feature_probe=unknown, input_probe=probe(served, TRUTH)) == ()
+
+
+def test_a_drawn_net_on_rare_classes_knows_less_than_their_shares() -> None:
+    truth = (np.arange(400) % 20 == 0).astype(int)
+    served = make_served(np.full(400, 0.6), truth)
+    assert served.skill < -1
+    good = np.where(truth == 1, 0.9, 0.02)
+    (finding,) = findings(
+        under_trained,
+        served=served,
+        served_train=served,
+        trial=make_trial(served, served),
+        learning_rate_trials=trials(served, x1=np.full(400, 0.6), x10=good),
+    )
+    assert finding.level is Severity.ERROR
+    sure = make_served(np.where(truth == 1, 0.001, 0.999), truth)
+    assert findings(under_trained, served=sure, served_train=sure) == ()
+
+
+def test_without_probabilities_the_decisions_say_whether_something_else_is_wrong() -> None:
+    head = make_head(1, "linear", "hinge")
+    served = make_served(np.where(TRUTH == 1, 0.1, 0.2), TRUTH, head=head)
+    assert served.probabilities is None
+    assert len(findings(under_trained, served=served)) == 1
