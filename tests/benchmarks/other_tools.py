@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.benchmarks.one_run import seconds
 from tests.benchmarks.scale import last_line
-from tests.matrix import uv
+from tests.matrix.environments import uv
 
 ROUNDS = 3
 HOME = Path(__file__).parents[2] / ".matrix" / "deepchecks"

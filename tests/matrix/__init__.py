@@ -1,0 +1,1 @@
+"""The main path in environments that are not the developer's."""
