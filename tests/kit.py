@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from mlflow_clfaudit.evidence import Evidence
-from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
+from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.probes import Probe

@@ -20,6 +20,7 @@ from mlflow_clfaudit.types import Tier
 MODULES = (
     "run",
     "captured",
+    "fit_arguments",
     "history",
     "spec",
     "weights",

@@ -11,7 +11,8 @@ from dataclasses import replace
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.budget import Budget
-from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
+from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.network import Network
 from mlflow_clfaudit.evidence.retraining import Retrainer
 from mlflow_clfaudit.evidence.served import Trial

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlflow_clfaudit.errors import Missing, first_line
-from mlflow_clfaudit.evidence.history import FitArguments
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Head, Spec
 

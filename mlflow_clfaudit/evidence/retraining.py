@@ -19,7 +19,8 @@ import numpy as np
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence.budget import Budget, Clock
 from mlflow_clfaudit.evidence.edits import EDITS, begin, glorot, standardised
-from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
+from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.keras_backend import COMPILE_OPTIONS, import_keras
 from mlflow_clfaudit.evidence.network import Network, as_model_input, with_one_output
 from mlflow_clfaudit.evidence.recipe import class_weight_of, loss_of, optimizer_of, rate_of, targets_of

@@ -15,7 +15,7 @@ from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.files import SPLIT_WORDS, SUFFIXES
-from mlflow_clfaudit.evidence.history import FitArguments
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
 from mlflow_clfaudit.evidence.inputs import Inputs, RowHashes, count
 from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.evidence.labels import LOG_LABELS, Labels

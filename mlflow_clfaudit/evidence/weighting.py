@@ -11,7 +11,7 @@ import numpy as np
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.captured import Captured
-from mlflow_clfaudit.evidence.history import FitArguments
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
 from mlflow_clfaudit.evidence.label_set import LabelSet
 from mlflow_clfaudit.evidence.spec import Head
 

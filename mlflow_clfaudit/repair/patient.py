@@ -12,8 +12,9 @@ from sklearn.model_selection import train_test_split
 
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
 from mlflow_clfaudit.evidence.forward import SAMPLE_ROWS, forward, serve
-from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.inputs import RowHashes, Rows
 from mlflow_clfaudit.evidence.keras_backend import import_keras
 from mlflow_clfaudit.evidence.network import Network

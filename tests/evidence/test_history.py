@@ -8,7 +8,8 @@ from mlflow import MlflowClient
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import Evidence
 from mlflow_clfaudit.evidence.files import Overrides
-from mlflow_clfaudit.evidence.history import ConstantOutput, FitArguments, History, RowCounts, fit, history
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments, fit
+from mlflow_clfaudit.evidence.history import ConstantOutput, History, RowCounts, history
 from mlflow_clfaudit.evidence.reader import read_run
 from mlflow_clfaudit.evidence.run import Dataset
 from mlflow_clfaudit.evidence.spec import Loss

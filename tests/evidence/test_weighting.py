@@ -10,7 +10,7 @@ import pytest
 from mlflow_clfaudit.errors import Missing
 from mlflow_clfaudit.evidence import criterion, weighting
 from mlflow_clfaudit.evidence.criterion import Criterion
-from mlflow_clfaudit.evidence.history import FitArguments
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
 from mlflow_clfaudit.evidence.labels import LabelSet
 
 LABELS = LabelSet(np.array([0, 0, 0, 1]))

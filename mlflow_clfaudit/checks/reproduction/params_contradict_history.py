@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlflow_clfaudit.evidence.history import FitArguments, History, RowCounts
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
+from mlflow_clfaudit.evidence.history import History, RowCounts
 from mlflow_clfaudit.evidence.weights import OptimizerState
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
+from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.labels import Labels
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.registry import check

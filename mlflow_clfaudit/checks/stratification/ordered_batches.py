@@ -7,7 +7,7 @@ import numpy as np
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.history import FitArguments
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.splits import SplitCodes
 from mlflow_clfaudit.evidence.trainings import Continued

@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
+from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.inputs import RowHashes
 from mlflow_clfaudit.evidence.reproduction import Reproduction
 from mlflow_clfaudit.evidence.run import Run

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlflow_clfaudit.evidence.history import FitArguments
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlflow_clfaudit.evidence.history import FitArguments
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.evidence.spec import Spec
 from mlflow_clfaudit.registry import check

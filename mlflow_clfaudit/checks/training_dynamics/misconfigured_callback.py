@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
+from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.run import Run
 from mlflow_clfaudit.evidence.served import Served
 from mlflow_clfaudit.registry import check

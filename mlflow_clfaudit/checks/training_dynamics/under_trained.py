@@ -8,7 +8,8 @@ import numpy as np
 
 from mlflow_clfaudit import measures
 from mlflow_clfaudit.errors import Missing
-from mlflow_clfaudit.evidence.history import FitArguments, History
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
+from mlflow_clfaudit.evidence.history import History
 from mlflow_clfaudit.evidence.probes import Probe
 from mlflow_clfaudit.evidence.served import Served, Trial
 from mlflow_clfaudit.evidence.trainings import Continued

@@ -6,7 +6,7 @@ from mlflow_clfaudit.checks.stratification.class_missing_from_split import class
 from mlflow_clfaudit.checks.stratification.class_shift import class_shift
 from mlflow_clfaudit.checks.stratification.single_class_validation import single_class_validation
 from mlflow_clfaudit.checks.stratification.tail_split_of_ordered_data import tail_split_of_ordered_data
-from mlflow_clfaudit.evidence.history import FitArguments
+from mlflow_clfaudit.evidence.fit_arguments import FitArguments
 from mlflow_clfaudit.evidence.inputs import RowHashes, hash_rows
 from mlflow_clfaudit.registry import Check
 from mlflow_clfaudit.types import Grade, Severity, Status
