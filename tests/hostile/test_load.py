@@ -25,7 +25,7 @@ from mlflow import MlflowClient
 
 from mlflow_clfaudit.lease import LEASE
 from tests.servers import mlflow_server
-from tests.test_watch import ten_thousand_runs
+from tests.watching import ten_thousand_runs
 
 RATE, SECONDS = (int(number) for number in os.environ.get("CLFAUDIT_LOAD", "20x10").split("x"))
 PATIENCE = 5_400.0
