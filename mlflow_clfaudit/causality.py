@@ -54,6 +54,9 @@ ABOUT_A_NUMBER = frozenset(
     }
 )
 
+# Of the area of splits, but faults of the training: an untrained net does not make them beside the point.
+WEIGHTS_OF_CLASSES = frozenset({"class-weight-overcorrected", "class-weight-without-effect"})
+
 SHOWN_BY_TRAINING = ("training_dynamics", "thresholding")
 # At most a warning beside a proven cause: true of the data, but not what keeps this net from learning.
 SECOND_TO_UNDER_TRAINED = frozenset({"class-imbalance", "class-shift"})
@@ -142,8 +145,12 @@ EXCLUSIONS = (
         _cuts_gradients,
         lambda finding: finding.check == "under-trained" or (finding.check, finding.variant) == ("bottleneck", "flat"),
     ),
-    # What a callback ended was not ended by too few epochs or too small steps.
+    # What a callback ended was not ended by too few epochs or too small steps; nor was what a schedule brought to rest.
     Exclusion(established("misconfigured-callback"), _named("under-trained", "stopped-early")),
+    Exclusion(
+        lambda finding: established("learning-rate-exhausted")(finding) and finding.level.at_least(Severity.WARN),
+        _named("under-trained", "stopped-early"),
+    ),
     # Probabilities that went on growing too sure of themselves are off because of that.
     Exclusion(
         lambda finding: finding.check == "overfit" and finding.level.at_least(Severity.WARN),

@@ -14,6 +14,7 @@ from mlflow_clfaudit.causality import (
     EXCLUSIONS,
     SECOND_TO_UNDER_TRAINED,
     SHOWN_BY_TRAINING,
+    WEIGHTS_OF_CLASSES,
     breaks_the_loss,
     established,
     stage,
@@ -185,8 +186,10 @@ def _order(
     # A wrong number about a bad model is not why the model is bad.
     beside_the_point = about_number and quality is not None and not good
     # A void split is worth fixing, but a net that learnt nothing is why the run is bad.
-    about_split_only = finding.area == "stratification" and any(
-        established("under-trained")(other) or breaks_the_loss(other) for other in findings
+    about_split_only = (
+        finding.area == "stratification"
+        and finding.check not in WEIGHTS_OF_CLASSES
+        and any(established("under-trained")(other) or breaks_the_loss(other) for other in findings)
     )
     return (
         not finding.counts,

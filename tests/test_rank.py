@@ -311,3 +311,17 @@ def test_a_net_kept_from_learning_by_its_inputs_has_no_threshold_yet(cause: str)
     result = ranked(threshold, inputs)
     assert result.root_cause == cause
     assert result.findings[1].level is Severity.INFO
+
+
+def test_a_rate_that_came_to_rest_explains_the_want_of_steps() -> None:
+    rest = finding("learning-rate-exhausted", Severity.WARN, Grade.B, area="training_dynamics", before=0.5, after=0.7)
+    result = ranked(UNDER_TRAINED, rest)
+    assert result.root_cause == "learning-rate-exhausted"
+    assert result.findings[1].level is Severity.INFO
+
+
+def test_weights_that_reach_no_row_are_not_beside_the_point_of_an_untrained_net() -> None:
+    weights = finding("class-weight-without-effect", Severity.ERROR, Grade.A, area="stratification")
+    split = finding("rows-in-both-splits", Severity.ERROR, Grade.A, area="stratification")
+    assert order(UNDER_TRAINED, weights)[0] == "class-weight-without-effect"
+    assert order(UNDER_TRAINED, split)[0] == "under-trained"

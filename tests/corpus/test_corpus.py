@@ -51,8 +51,8 @@ def test_a_program_is_healthy_or_has_a_truth() -> None:
 
 
 def test_the_seeds_that_rules_were_mended_by_do_not_report() -> None:
-    assert {part(seed) for seed in range(4)} == {"calibration"}
-    assert part(4) == part(5) == "report"
+    assert {part(seed) for seed in range(5)} == {"calibration"}
+    assert part(5) == part(6) == "report"
 
 
 def test_the_digest_follows_functions_and_values_but_not_names() -> None:
@@ -117,6 +117,12 @@ def test_a_mutant_that_differs_does_harm(harm: dict[str, object]) -> None:
     assert not run.hit
     assert [finding["check"] for finding in run.false_alarms] == ["bottleneck"]
     assert judged(replace(GOOD, **harm), ("softmax-on-one-unit", "error")).hit  # type: ignore[arg-type]
+
+
+def test_few_held_out_rows_show_what_the_parent_showed() -> None:
+    parent = replace(GOOD, reported=0.85)
+    assert audits.numbers_true(replace(GOOD, reported=0.83), parent)
+    assert not audits.numbers_true(replace(GOOD, reported=0.8), parent)
 
 
 def test_healthy_runs_expect_silence_but_for_symptoms() -> None:

@@ -61,6 +61,7 @@ def clipped_output(head: Head) -> Iterator[Finding]:
     ## Proof
     The rows without a gradient on the saved weights: an error where one in a hundred is wrong besides, for it stays so.
     Where a refit of the last layer on the same features decides better, or next to no row has a gradient, a blocker.
+    Saved outputs of NaN after a relu under categorical cross-entropy, which divides a row by its sum, are an error (C).
 
     ## Fix
     `activation="sigmoid"` for one unit, `activation="softmax"` for one unit a class.
@@ -113,6 +114,14 @@ def rows_clipped(
     gain: float = 0.03,
     significance: float = 0.01,
 ) -> Finding:
+    if _divides_by_zero(head) and not np.all(np.isfinite(served.outputs)):
+        return replace(
+            finding,
+            message=f"{finding.message} A row whose outputs are all 0 is divided by their sum: 0/0, and from there on "
+            "every weight is NaN.",
+            explains=(*HARM, "non-finite-loss", "baseline-wins"),
+            proof=Proof(Grade.C, "outputs of the saved weights that are not finite"),
+        )
     if finding.variant != "relu-logits":
         return judged_on_rows(finding, head, served, feature_probe, wrong_share, stuck_share, gain, significance)
     refit = better_probe(feature_probe, gain=gain, significance=significance)
@@ -132,6 +141,13 @@ def rows_clipped(
         else Proof(Grade.A, "logits at 0 on the saved weights", "share of logits at 0", float(np.mean(logits <= 0))),
         evidence={**finding.evidence, "share_at_zero": [float(share) for share in silent[:100]]},
     )
+
+
+def _divides_by_zero(head: Head) -> bool:
+    """Whether Keras's categorical cross-entropy, which divides a row by its sum, can meet a row of zeros."""
+    loss = head.loss
+    one_hot = loss is not None and loss.name == "categorical_crossentropy" and not loss.from_logits
+    return one_hot and head.activation in ("relu", "relu6")
 
 
 def _bounded_logits(head: Head) -> bool:

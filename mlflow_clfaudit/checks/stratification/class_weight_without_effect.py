@@ -11,7 +11,9 @@ from mlflow_clfaudit.registry import check
 from mlflow_clfaudit.types import Finding, Grade, Proof, Severity
 
 
-@check(severity=Severity.ERROR, explains=("class-imbalance", "majority-accuracy", "constant-prediction"))
+@check(
+    severity=Severity.ERROR, explains=("class-imbalance", "majority-accuracy", "constant-prediction", "baseline-wins")
+)
 def class_weight_without_effect(class_weighting: ClassWeighting, train_labels: LabelSet) -> Iterator[Finding]:
     """The class weights given to fit() never reach the rows that they are meant for.
 

@@ -46,6 +46,7 @@ def learning_rate_too_high(
     epochs: int = 8,
     dead: float = 0.5,
     exploded: float = 3.0,
+    steadily: float = 0.95,
     learnt: float = 0.8,
     right: float = 0.95,
 ) -> Iterator[Finding]:
@@ -57,9 +58,10 @@ def learning_rate_too_high(
 
     ## How it is detected
     The net did not learn well, its training rows included (U below .8, fewer than 19 in 20 right), and one of: a loss
-    or an output that is not finite; training rows that are predicted worse than by a constant; a loss that ends higher
-    than it began, or that began at three times a constant's; a loss that turns in two epochs of five and by a tenth of
-    its size; half of the relu units dead.
+    or an output that is not finite; training rows that are predicted worse than by a constant, unless the loss came
+    down in 19 of 20 epochs from no more than a drawn net's (small steps, not large ones); a loss that ends higher than
+    it began, or that began at three times a constant's; a loss that turns in two epochs of five and by a tenth of its
+    size; half of the relu units dead.
 
     ## Proof
     Trained anew for a third of the epochs (of a short training more)
@@ -87,7 +89,7 @@ def learning_rate_too_high(
     if spec is not None and any(_penalised(layer) for layer in spec.layers):
         # The logged loss is then more than the loss, and no constant's can be held against it.
         exploded = np.inf
-    signs = list(_signs(losses, rows, unit_activity or (), worse, rise, turns, swing, epochs, dead, exploded))
+    signs = list(_signs(losses, rows, unit_activity or (), worse, rise, turns, swing, epochs, dead, exploded, steadily))
     if signs:
         yield Finding(
             f"The training overshoots: {'; '.join(signs)}.",
@@ -178,6 +180,14 @@ def _loss_agrees(losses: np.ndarray | None, rows: Served) -> bool:
     return losses is None or len(losses) == 0 or constant is None or bool(losses[-1] > 0.9 * constant)
 
 
+def _comes_down(losses: np.ndarray | None, rows: Served, steadily: float) -> bool:
+    """Whether the logged loss fell in nearly every epoch from no more than a drawn net's: no step overshot."""
+    if losses is None or len(losses) < 2:
+        return False
+    drawn = 2 * float(np.log(rows.classes))
+    return bool(losses[0] <= drawn and np.mean(np.diff(losses) < 0) >= steadily)
+
+
 def _constant_loss(rows: Served) -> float | None:
     """The loss of the best constant under a cross-entropy; None under another loss."""
     if rows.head.loss is None or not rows.head.loss.is_cross_entropy:
@@ -197,6 +207,7 @@ def _signs(
     epochs: int,
     dead: float,
     exploded: float,
+    steadily: float,
 ) -> Iterator[str]:
     if losses is not None and len(losses):
         if not np.all(np.isfinite(losses)):
@@ -215,7 +226,7 @@ def _signs(
                 yield f"the loss swings by {size:.0%} from epoch to epoch"
     if not np.all(np.isfinite(rows.outputs)):
         yield "outputs are not finite"
-    elif rows.skill < worse and _loss_agrees(losses, rows):
+    elif rows.skill < worse and _loss_agrees(losses, rows) and not _comes_down(losses, rows, steadily):
         yield f"the training rows are predicted worse than by a constant (U {rows.skill:.2g})"
     lost = [item for item in activity if item.dead is not None and item.dead >= dead and item.trainable]
     if lost:

@@ -89,3 +89,13 @@ def test_relu_logits_that_are_rarely_0_stay_info() -> None:
 )
 def test_quiet_where_it_is_legitimate(head: Head) -> None:
     assert findings(clipped_output, head=head) == ()
+
+
+def test_relus_of_several_classes_that_all_gave_0_ended_in_nan() -> None:
+    head = make_head(3, "relu", "categorical_crossentropy")
+    truth = np.tile([0, 1, 2], 60)
+    served = make_served(np.full((180, 3), np.nan), truth, head=head)
+    finding = only(head=head, served=served)
+    assert finding.level is Severity.ERROR
+    assert "0/0" in finding.message
+    assert "non-finite-loss" in finding.explains

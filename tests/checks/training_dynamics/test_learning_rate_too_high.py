@@ -125,3 +125,11 @@ def test_quiet_when_the_training_rows_are_known(held_out: np.ndarray) -> None:
     train = make_served(GOOD, TRUTH, held_out=False)
     given = {"served": make_served(held_out, TRUTH), "served_train": train, "unit_activity": DEAD}
     assert findings(learning_rate_too_high, history=EXPLODED, **given) == ()
+
+
+def test_a_loss_that_creeps_down_from_a_drawn_nets_overshot_nothing() -> None:
+    worse = make_served(np.full(200, 0.8), TRUTH)
+    creeping = list(np.linspace(0.94, 0.93, 20))
+    assert findings(learning_rate_too_high, served=worse, history=make_history(loss=creeping)) == ()
+    from_afar = [5.0, 4.0, *creeping]
+    assert findings(learning_rate_too_high, served=worse, history=make_history(loss=from_afar)) != ()

@@ -246,3 +246,17 @@ def test_without_probabilities_the_decisions_say_whether_something_else_is_wrong
     served = make_served(np.where(TRUTH == 1, 0.1, 0.2), TRUTH, head=head)
     assert served.probabilities is None
     assert len(findings(under_trained, served=served)) == 1
+
+
+def test_on_few_rows_what_the_probabilities_say_proves_it() -> None:
+    truth = np.tile([0, 1], 18)
+    before = np.where(truth == 1, 0.62, 0.38)
+    before[:6] = 1 - before[:6]
+    after = np.where(truth == 1, 0.9, 0.1)
+    served = make_served(before, truth)
+    (finding,) = judged(served, learning_rate_trials=trials(served, x1=before, x10=after))
+    assert (finding.level, finding.variant) == (Severity.WARN, "lr-too-low")
+    assert finding.proof is not None
+    assert (finding.proof.grade, finding.proof.metric) == (Grade.B, "U")
+    assert finding.proof.p_value is not None
+    assert finding.proof.p_value < 0.01
