@@ -142,8 +142,8 @@ def label_set(values: np.ndarray, source: str) -> LabelSet:
     most = 1 if array.dtype.kind == "U" else 2
     if array.dtype.kind not in "fiubU" or not 1 <= array.ndim <= most:
         raise Missing(f"{source}: labels of dtype {array.dtype} and shape {array.shape} are not judged")
-    if len(array) == 0:
-        raise Missing(f"{source} holds no rows", "log the labels again")
+    if array.size == 0:
+        raise Missing(f"{source} holds no labels", "log the labels again")
     return LabelSet(array, source, column=column)
 
 

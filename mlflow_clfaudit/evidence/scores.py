@@ -133,7 +133,7 @@ def logged_predictions(run: Run) -> tuple[LoggedPredictions, ...]:
         if (named or path in tables) and not words & CHOSEN_WORDS:
             try:
                 predictions = _predictions_of(path, words, read(run.fetch(path)), is_named=bool(named))
-                found += [item for item in predictions if item.values.ndim in (1, 2)]
+                found += [item for item in predictions if item.values.ndim in (1, 2) and item.values.size]
             except Missing:
                 continue
     if not found:

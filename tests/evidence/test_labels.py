@@ -317,12 +317,13 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     ("values", "reason"),
     [
         (np.zeros((2, 3, 4)), "not judged"),
-        (np.array([], dtype=int), "no rows"),
+        (np.array([], dtype=int), "no labels"),
+        (np.zeros((29, 0)), "no labels"),
         (np.array([1j]), "not judged"),
         (np.array([["cat", "tame"], ["dog", "wild"]]), "not judged"),
         (np.array([[b"cat", b"tame"]]), "not judged"),
     ],
-    ids=["images", "empty", "complex", "columns of text", "columns of bytes"],
+    ids=["images", "empty", "no columns", "complex", "columns of text", "columns of bytes"],
 )
 def test_what_is_no_array_of_labels(values: np.ndarray, reason: str) -> None:
     with pytest.raises(Missing, match=reason):

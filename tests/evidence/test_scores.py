@@ -201,7 +201,7 @@ def test_class_names_that_are_numbers_are_the_labels_as_stored() -> None:
     assert [found.match for found in named.get("readings")] == ["label space"]
 
 
-@pytest.mark.parametrize("shape", [(), (4, 3, 2)])
+@pytest.mark.parametrize("shape", [(), (4, 3, 2), (29, 0)])
 def test_predictions_that_are_no_rows_are_none(shape: tuple[int, ...], tmp_path: Path) -> None:
     np.save(tmp_path / "y_pred.npy", np.zeros(shape))
     with pytest.raises(Missing, match="no predictions"):
