@@ -13,7 +13,8 @@ import pytest
 from mlflow_clfaudit.registry import Check, all_checks
 
 PROJECT = Path(__file__).parents[1]
-COPIED = ("mlflow_clfaudit", "tools", "tests/checks", "tests/kit.py", "tests/runs.py", "tests/conftest.py")
+OF_TESTS = ("checks", "kit.py", "runs.py", "conftest.py", "bytecode.py")
+COPIED = ("mlflow_clfaudit", "tools", *(f"tests/{name}" for name in OF_TESTS))
 
 
 @pytest.fixture

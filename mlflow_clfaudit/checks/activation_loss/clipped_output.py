@@ -117,8 +117,8 @@ def rows_clipped(
     if _divides_by_zero(head) and not np.all(np.isfinite(served.outputs)):
         return replace(
             finding,
-            message=f"{finding.message} A row whose outputs are all 0 is divided by their sum: 0/0, and from there on "
-            "every weight is NaN.",
+            message=f"{finding.message} A row whose outputs are all 0 is divided by its sum, which is 0/0, and the "
+            "saved outputs are not finite.",
             explains=(*HARM, "non-finite-loss", "baseline-wins"),
             proof=Proof(Grade.C, "outputs of the saved weights that are not finite"),
         )
