@@ -21,8 +21,8 @@ from click.testing import CliRunner
 
 import mlflow_clfaudit
 from mlflow_clfaudit.cli import cli
-from tests import matrix
 from tests.benchmarks import __main__ as bench
+from tests.matrix import __main__ as matrix
 
 PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"
