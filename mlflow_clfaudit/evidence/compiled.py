@@ -13,6 +13,7 @@ import numpy as np
 from mlflow_clfaudit.errors import Missing, first_line
 from mlflow_clfaudit.evidence import provides
 from mlflow_clfaudit.evidence.forward import batch_size
+from mlflow_clfaudit.evidence.inputs import count
 from mlflow_clfaudit.evidence.keras_backend import device_name, import_keras, load_options
 from mlflow_clfaudit.evidence.network import as_model_input
 from mlflow_clfaudit.evidence.spec import Spec
@@ -41,11 +42,14 @@ class Compiled:
         if labels.dtype.kind not in "fiub":
             raise Missing("the loss takes numbers, and the labels were logged as text")
         values = labels.astype(np.float32) if labels.dtype.kind == "b" else labels
-        batch = max(batch_size(inputs), 32)
+        given, batch = as_model_input(self.model, inputs), max(batch_size(inputs), 32)
+        # To trace a graph for one batch takes ten times as long as the batch.
+        self.model.run_eagerly = at_once = count(inputs) <= batch
         try:
-            found = self.model.evaluate(
-                as_model_input(self.model, inputs), values, batch_size=batch, verbose=0, return_dict=True
-            )
+            if at_once:
+                found = self.model.test_on_batch(given, values, return_dict=True)
+            else:
+                found = self.model.evaluate(given, values, batch_size=batch, verbose=0, return_dict=True)
         except Exception as error:  # noqa: BLE001 - whatever the loss raises about its labels
             text = first_line(error, 160)
             raise Missing(f"the compiled loss does not take the logged rows: {text}") from None

@@ -27,7 +27,7 @@ class Distance:
     def __init__(self, given: np.ndarray) -> None:
         self.given = given
 
-    def evaluate(self, inputs: np.ndarray, labels: np.ndarray, **options: object) -> dict[str, float]:
+    def test_on_batch(self, inputs: np.ndarray, labels: np.ndarray, **options: object) -> dict[str, float]:
         del labels, options
         if inputs.shape != self.given.shape:
             raise ValueError("shape")
