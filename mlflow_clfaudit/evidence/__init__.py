@@ -126,10 +126,13 @@ class Evidence:
         self.deadline = deadline
         self.seconds: dict[str, float] = {}
         self._known: dict[str, Any] = dict(given)
+        # As long as nothing more is known.
+        self._tiers: dict[str, Tier] = {}
 
     def get(self, name: str) -> Any:
         if name not in self._known:
             self._known[name] = self._compute(name)
+            self._tiers.clear()
         value = self._known[name]
         if isinstance(value, Missing):
             raise value
@@ -162,17 +165,21 @@ class Evidence:
 
     def tier(self, name: str) -> Tier:
         """The dearest tier that computing this piece enters; static for what is given."""
-        if name in self._known and not isinstance(self._known[name], Missing):
-            return Tier.STATIC
-        provider = self._provider(name)
-        return Tier.STATIC if provider is None else self._tier_of(provider)
+        if name not in self._tiers:
+            known = name in self._known and not isinstance(self._known[name], Missing)
+            provider = None if known else self._provider(name)
+            self._tiers[name] = Tier.STATIC if provider is None else self._tier_of(provider)
+        return self._tiers[name]
 
     def _tier_of(self, provider: Provider) -> Tier:
         return max([provider.tier, *(self.tier(need) for need in provider.needs.required)])
 
     def _provider(self, name: str) -> Provider | None:
         usual = providers().get(name)
-        return next((item for where, item in _INSTEAD.get(name, {}).items() if self.find(where) is not None), usual)
+        instead = _INSTEAD.get(name)
+        if instead is None:
+            return usual
+        return next((item for where, item in instead.items() if self.find(where) is not None), usual)
 
     def _compute(self, name: str) -> Any:
         provider = self._provider(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import unicodedata
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import date
@@ -16,10 +16,11 @@ import numpy as np
 from mlflow_clfaudit.types import Report
 
 MAX_DEPTH = 20
-SEPARATORS = {"\t": " ", "\r": " ", "\x0b": "\n", "\x0c": "\n", "\x85": "\n", "\u2028": "\n", "\u2029": "\n"}
+SEPARATORS = {"\r\n": "\n"} | dict.fromkeys("\x0b\x0c\x85\u2028\u2029", "\n") | dict.fromkeys("\t\r", " ")
 # Characters that reorder what follows them or that are never seen: they make one text look like another.
-HIDDEN = frozenset("\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-
+HIDDEN = "\u061c\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f"
+CONTROLS = "\x00-\x09\x0b-\x1f\x7f-\x9f"
+ACTING = re.compile(f"\r\n|[{CONTROLS}{HIDDEN}\u2028\u2029]|(?P<lone>[\ud800-\udfff\ufffe\uffff])")
 
 # Reports that are clean already, by their ids, for as long as they are there.
 _clean: WeakValueDictionary[int, Report] = WeakValueDictionary()
@@ -39,7 +40,7 @@ def cleaned(report: Report) -> Report:
 
 def clean(text: str) -> str:
     """Text without control and reordering characters; line ends stay, as newlines; lone surrogates become U+FFFD."""
-    return text if text.isascii() and text.isprintable() else "".join(map(_character, text.replace("\r\n", "\n")))
+    return ACTING.sub(_instead, text)
 
 
 def data(value: Any, text: Callable[[str], str] | None = None, depth: int = 0) -> Any:
@@ -81,20 +82,11 @@ def data(value: Any, text: Callable[[str], str] | None = None, depth: int = 0) -
 
 
 def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode() if any("\ud800" <= c <= "\udfff" for c in text) else text
+    return text.encode("utf-8", "replace").decode()
 
 
-def _character(character: str) -> str:
-    if character == "\n" or " " <= character <= "~":
-        return character
-    if character in SEPARATORS:
-        return SEPARATORS[character]
-    if character in HIDDEN:
-        return ""
-    category = unicodedata.category(character)
-    if category == "Cs" or character in "\ufffe\uffff":
-        return "\ufffd"
-    return "" if category == "Cc" or "\U000e0000" <= character <= "\U000e007f" else character
+def _instead(found: re.Match[str]) -> str:
+    return "\ufffd" if found["lone"] else SEPARATORS.get(found[0], "")
 
 
 def _cleaned(value: Any) -> Any:
