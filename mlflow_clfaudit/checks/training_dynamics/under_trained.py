@@ -152,17 +152,18 @@ def continued_and_refitted(
     refits = feature_probe is not None and _convinces(
         feature_probe.gain, feature_probe.p_value * tries, least_gain, significance
     )
-    if best is not None and continues:
-        return _by_continuation(finding, trials, best, feature_probe, fit, clear_gain, times)
-    if (
-        best is not None
-        and best.gain >= least_gain
-        and best.informs(information_gain=information_gain, significance=significance / tries)
-    ):
-        proof = best.information_proof(f"training continued from the saved weights, {best.change}, {best.duration}")
-        informed = _by_continuation(finding, trials, best, feature_probe, fit, clear_gain, times)
-        p_value = min((proof.p_value or 0.0) * tries, 1.0)
-        return replace(informed, severity=Severity.WARN, proof=replace(proof, p_value=p_value))
+    if best is not None:
+        how = f"training continued from the saved weights, {best.change}, {best.duration}"
+        proof = None
+        if continues:
+            proof, severity = best.decision_proof(how), Severity.ERROR if best.gain >= clear_gain else Severity.WARN
+        elif best.gain >= least_gain and best.informs(
+            information_gain=information_gain, significance=significance / tries
+        ):
+            proof, severity = best.information_proof(how), Severity.WARN
+        if proof is not None:
+            proven = replace(finding, severity=severity, proof=_corrected(proof, tries))
+            return _by_continuation(proven, trials, best, feature_probe, fit, times)
     nothing_learnt = trial.judge.skill < refit_below
     if (
         feature_probe is not None
@@ -225,13 +226,17 @@ def _knows_more(probe: Probe, inputs: Probe | None, judge: Served, lost: float, 
     return probe.information is None or judge.information is None or probe.information > judge.information + 0.05
 
 
+def _corrected(proof: Proof, tries: int) -> Proof:
+    """The proof with Bonferroni's correction for the tries that it is the best of."""
+    return proof if proof.p_value is None else replace(proof, p_value=min(proof.p_value * tries, 1.0))
+
+
 def _by_continuation(
     finding: Finding,
     trials: Sequence[Continued],
     best: Continued,
     probe: Probe | None,
     fit: FitArguments | None,
-    clear_gain: float,
     times: float,
 ) -> Finding:
     before, after = best.before, best.after
@@ -253,16 +258,6 @@ def _by_continuation(
         message=f"The network was stopped long before it had learnt: {said}.",
         fix=_fix(variant, best, fit),
         variant=variant,
-        severity=Severity.ERROR if best.gain >= clear_gain else Severity.WARN,
-        proof=Proof(
-            Grade.B,
-            f"training continued from the saved weights, {best.change}, {best.duration}",
-            metric="balanced accuracy",
-            before=before.balanced_accuracy,
-            after=after.balanced_accuracy,
-            n=before.rows,
-            p_value=min(best.p_value * len(trials), 1.0),
-        ),
     )
 
 
