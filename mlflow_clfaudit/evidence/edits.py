@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -183,10 +183,19 @@ def _cloned(
 
     try:
         edited = keras.models.clone_model(model, clone_function=copy, recursive=True)
-        for old, new in zip(model.layers, edited.layers, strict=True):
+        for old, new in zip(_layers(model), _layers(edited), strict=True):
             fixed = old.weights and not old.trainable_weights
             if fixed and [value.shape for value in old.weights] == [value.shape for value in new.weights]:
                 new.set_weights(old.get_weights())
+            if isinstance(new, keras.layers.Normalization):
+                # It computes with constants that it made of its weights when it was built.
+                new.finalize_state()
         return edited
     except Exception as error:  # noqa: BLE001 - whatever a stranger's model raises
         raise Missing(f"the architecture cannot be edited so: {type(error).__name__}") from None
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """The layers of a model and of the models in it."""
+    for layer in model.layers:
+        yield from _layers(layer) if getattr(layer, "layers", None) else [layer]
