@@ -317,3 +317,68 @@ def test_a_normalization_layer_is_adapted_prepended_and_saved(tmp_path: Path) ->
     np.testing.assert_allclose(treated.model.layers[0].mean, [[5000, 5000]], atol=300)
     assert "+normalization.adapt(X_train)" in patch
     assert "+        normalization," in patch
+
+
+def begun(*layers: Any, normalised: bool = False) -> Any:
+    """A compiled network of two classes that was never trained, behind an adapted Normalization layer or not."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    first = keras.layers.Normalization()
+    first.adapt(blobs(300, 2)[0] * 1000 + 5000)
+    model = keras.Sequential([keras.Input((2,)), *([first] if normalised else []), *layers])
+    model.add(keras.layers.Dense(1, "sigmoid"))
+    model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
+    return model
+
+
+@pytest.mark.long
+def test_an_edited_network_is_trained_on_what_its_normalization_gives(tmp_path: Path) -> None:
+    from keras.layers import Dense
+
+    model = begun(Dense(8, "sigmoid"), Dense(8, "sigmoid"), normalised=True)
+    given = patient(tmp_path, model, "vanishing-gradient")
+    parts = {name: getattr(given.rows, name) for name in ("learn", "tune", "judge")}
+    wide = {name: replace(rows, inputs=rows.inputs * 1000 + 5000) for name, rows in parts.items()}
+    treated, after, patch = treat(replace(given, rows=Wards(**wide, told="")))
+    assert after.balanced_accuracy > 0.85
+    assert treated.did.startswith("trained anew with relu")
+    assert '+        keras.layers.Dense(8, activation="relu"' in patch
+
+
+@pytest.mark.long
+def test_the_best_of_the_slower_learning_rates_is_kept(tmp_path: Path) -> None:
+    from keras.layers import Dense
+
+    trials = [{"change": f"trained anew at learning rate ×{factor}"} for factor in (1, 0.1, 0.01)]
+    given = patient(
+        tmp_path,
+        begun(Dense(8, "relu")),
+        "learning-rate-too-high",
+        about={"trials": trials},
+        fit=make_fit(epochs=10, batch_size=32, optimizer="adam", learning_rate=1.0),
+    )
+    treated, after, patch = treat(given)
+    assert after.balanced_accuracy > 0.85
+    assert treated.learning_rate in (0.1, 0.01)
+    assert f"+    optimizer=keras.optimizers.Adam({treated.learning_rate:g})," in patch
+    with pytest.raises(Missing, match="no slower training"):
+        treat(replace(given, finding=replace(given.finding, evidence={})))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("check", "did"),
+    [
+        ("poor-initialisation", "trained anew from Glorot's weights"),
+        ("clipped-output", "trained anew under sigmoid"),
+        ("binary-labels-not-01", "every layer trained on under the new last one"),
+    ],
+)
+def test_trainings_begin_where_the_fault_leaves_them(tmp_path: Path, check: str, did: str) -> None:
+    from keras.layers import Dense
+
+    model = begun(Dense(8, "relu", kernel_initializer="ones"))
+    treated, after, _ = treat(patient(tmp_path, model, check), -1)
+    assert treated.did.startswith(did)
+    assert after.balanced_accuracy > 0.85
