@@ -205,3 +205,60 @@ def test_a_table_of_someone_else_is_not_taken_for_ours(tmp_path: Path) -> None:
 def test_class_names_are_text(tmp_path: Path) -> None:
     write_classes(tmp_path, ["Straße", 2])
     assert (tmp_path / "classes.json").read_text(encoding="utf-8") == '["Straße", "2"]'
+
+
+def test_tensors_and_small_floats_are_arrays(tmp_path: Path) -> None:
+    class Tensor:
+        """What a tensor of torch looks like."""
+
+        def detach(self) -> Tensor:
+            return self
+
+        def cpu(self) -> Any:
+            return np.array([1.5, 2.5], dtype=np.float16)
+
+    assert as_array(Tensor()).tolist() == [1.5, 2.5]
+    assert round_trip(tmp_path, as_array(Tensor())).dtype == np.float32
+
+
+def test_text_inputs_are_a_table_and_deeper_ones_are_refused(tmp_path: Path) -> None:
+    path = write_inputs(tmp_path, "train", ["a text", "another"])
+    assert pd.read_parquet(path)["0"].tolist() == ["a text", "another"]
+    with pytest.raises(TypeError, match="not kept"):
+        write_inputs(tmp_path, "train", np.full((2, 2, 2), "a"))
+
+
+def test_more_label_columns_than_anyone_has_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="20001 columns are not kept"):
+        write_labels(tmp_path / "labels_train.parquet", np.full((1, 20_001), 2))
+
+
+@pytest.mark.parametrize(
+    ("about", "reason"),
+    [
+        ({"schema": 1, "one_hot": 1, "dtype": "float32"}, "1 classes"),
+        ({"schema": 1, "one_hot": 3, "dtype": "object"}, "of object"),
+        ({"schema": 1, "one_hot": 20_000, "dtype": "float64"}, "rows of 20000 classes"),
+    ],
+)
+def test_one_hot_rows_that_no_machine_would_hold_are_not_unfolded(
+    tmp_path: Path, about: dict[str, Any], reason: str
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"label": np.zeros(30_000, np.int32)})
+    named = table.replace_schema_metadata({b"mlflow_clfaudit": json.dumps(about)})
+    pq.write_table(named, tmp_path / "labels_train.parquet")
+    with pytest.raises(Missing, match=reason):
+        read_labels(tmp_path / "labels_train.parquet")
+
+
+def test_a_file_of_ours_without_labels_is_missing_evidence(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"other": [1, 2]}).replace_schema_metadata({b"mlflow_clfaudit": b"{}"})
+    pq.write_table(table, tmp_path / "labels_train.parquet")
+    with pytest.raises(Missing, match="no column is named label"):
+        read_labels(tmp_path / "labels_train.parquet")
