@@ -127,11 +127,12 @@ EXCLUSIONS = (
     Exclusion(breaks_the_loss, _named("threshold-off", "uncalibrated-probabilities", "threshold-on-wrong-scale")),
     # Nor do validation labels that are those of other rows or other classes.
     Exclusion(established("encoder-refit", "misaligned-rows"), _named("overfit", "stopped-early")),
-    # Weights of classes that move every score move the threshold with them.
-    Exclusion(established("class-weight-overcorrected"), _named("threshold-off", "uncalibrated-probabilities")),
+    # Weights of classes that move every score move the threshold with them; where they are no more than information,
+    # the threshold is what is wrong.
+    Exclusion(established("class-weight-overcorrected"), _named("uncalibrated-probabilities")),
     Exclusion(
         lambda finding: established("class-weight-overcorrected")(finding) and finding.level.at_least(Severity.WARN),
-        _named("under-trained"),
+        _named("threshold-off", "under-trained"),
     ),
     # A head that can be fitted to features which a fading gradient left as they were drawn is no want of steps.
     Exclusion(

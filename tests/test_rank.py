@@ -260,6 +260,16 @@ def test_weights_of_classes_outrank_the_threshold_that_they_moved() -> None:
     assert (result.root_cause, result.verdict) == ("class-weight-overcorrected", Verdict.FAULTY)
 
 
+def test_a_threshold_that_is_surely_off_stands_where_the_weights_are_only_information() -> None:
+    weights = finding("class-weight-overcorrected", Severity.INFO, Grade.B, area="stratification")
+    threshold = finding("threshold-off", Severity.WARN, Grade.B, area="thresholding", before=0.79, after=0.87)
+    calibration = finding("uncalibrated-probabilities", Severity.WARN, Grade.B, area="thresholding")
+    result = ranked(weights, threshold, calibration)
+    assert (result.root_cause, result.verdict) == ("threshold-off", Verdict.SUSPECT)
+    lowered = next(item for item in result.findings if item.check == "uncalibrated-probabilities")
+    assert (lowered.level, lowered.explained_by) == (Severity.INFO, "class-weight-overcorrected")
+
+
 def test_a_metric_on_the_wrong_scale_is_one_fault() -> None:
     scale = finding("threshold-on-wrong-scale", Severity.WARN, area="thresholding")
     outputs = finding("outputs-not-probabilities", Severity.WARN)
